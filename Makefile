@@ -1,0 +1,67 @@
+# Every target sets up what it needs first; Python 3.11 or newer and make are enough.
+# The first of these that is new enough is used: the machine's own choice before the others.
+PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
+BOOK ?= book
+TARGET_DATE ?= 2010-12-31
+
+# Modules are run with -m because the scripts in .venv/bin stop working when the folder is moved.
+PY := .venv/bin/python
+BILLFOLD := $(PY) -m billfold --book $(BOOK)
+
+# Each candidate is run, not just looked up: a version manager's stand-in is on PATH without a Python behind it.
+define SET_UP
+@for python in $(PYTHON); do \
+	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		exec $$python tools/bootstrap.py $(1); \
+	fi; \
+done; \
+echo 'billfold set-up: Python 3.11 or newer is needed, and none of these is: $(PYTHON); install one or name it with make PYTHON=...' >&2; \
+exit 1
+endef
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev bill-run test lint format-check types unit format bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
+
+setup:
+	$(call SET_UP)
+
+setup-dev:
+	$(call SET_UP,--dev)
+
+# Exit code 3 says that the run is committed and some accounts are parked for review, as in the sample book.
+bill-run: setup ## make the sample book in BOOK if it is not there, and run its bills to TARGET_DATE
+	@if test ! -e "$(BOOK)"; then \
+		set -ex; \
+		$(BILLFOLD) init; \
+		$(BILLFOLD) load data/online_retail || { set +x; \
+			echo 'billfold: loading failed and left $(BOOK) incomplete; remove that folder before the next make bill-run.' >&2; exit 1; }; \
+	fi
+	$(BILLFOLD) run --target-date $(TARGET_DATE) --post || test $$? -eq 3
+
+test: lint format-check types unit ## run every check
+
+lint: setup-dev ## check the code with ruff
+	$(PY) -m ruff check .
+
+format-check: setup-dev ## check the formatting
+	$(PY) -m ruff format --check .
+
+types: setup-dev ## check the types with mypy
+	$(PY) -m mypy
+
+unit: setup-dev ## run the tests
+	$(PY) -m pytest
+
+format: setup-dev ## format the code and mend what ruff can mend safely
+	$(PY) -m ruff check --fix-only .
+	$(PY) -m ruff format .
+
+bench: setup-dev ## run the benchmarks
+	$(PY) -m benchmarks
+
+clean: ## remove what the targets made, except books
+	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	find src tests tools benchmarks -name __pycache__ -type d -exec rm -rf {} + 2>/dev/null || true

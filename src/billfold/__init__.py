@@ -1,0 +1,35 @@
+"""billfold: a batch bill run on dataframes.
+
+`Book` is the store, `bill` a run that commits, `preview` one that does not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from billfold.book import Book
+    from billfold.requests import RunRequest
+    from billfold.run import bill, post, preview
+
+__version__ = "0.1.0"
+
+__all__ = ["Book", "RunRequest", "__version__", "bill", "post", "preview"]
+
+_HOMES = {
+    "Book": "billfold.book",
+    "RunRequest": "billfold.requests",
+    "bill": "billfold.run",
+    "post": "billfold.run",
+    "preview": "billfold.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the heavy parts on first use, so that `billfold --help` answers at once."""
+    import importlib  # noqa: PLC0415 - as lazy as the rest
+
+    if name not in _HOMES:
+        msg = f"module 'billfold' has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,5 @@
+"""`python -m billfold`."""
+
+from billfold.cli import main
+
+main()

@@ -1,0 +1,253 @@
+"""The command line: thin commands that parse, call, and print. Heavy imports wait until a command needs them."""
+
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from billfold.errors import BillfoldError, InputError
+
+app = typer.Typer(
+    help="Batch bill runs on dataframes: subscriptions, charges and order lines in, grouped invoices out.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
+settings_app = typer.Typer(help="The rules that a book's owner chooses by name.", no_args_is_help=True)
+grouping_app = typer.Typer(help="Which fields' values decide about documents.", no_args_is_help=True)
+app.add_typer(settings_app, name="settings")
+app.add_typer(grouping_app, name="grouping")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+Accounts = Annotated[list[str] | None, typer.Option("--account", help="An account; may be repeated.")]
+Day = typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")
+EXIT_PARKED = 3
+
+_book = Path("book")
+
+
+@app.callback()
+def _options(
+    book: Annotated[Path, typer.Option(envvar="BILLFOLD_BOOK", help="The book's folder.")] = Path("book"),
+) -> None:
+    globals()["_book"] = book
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from billfold import __version__
+
+    typer.echo(f"billfold {__version__}")
+
+
+@app.command()
+def init() -> None:
+    """Make an empty book."""
+    from billfold.book import Book
+
+    Book.create(_book).close()
+    typer.echo(f"Made an empty book in {_book}. Next: billfold load FOLDER")
+
+
+@app.command()
+def migrate() -> None:
+    """Bring a book of an older version up to date."""
+    from billfold.book import migrate as migrate_book
+
+    done = migrate_book(_book)
+    typer.echo("\n".join([f"The book in {_book} is up to date.", *done]))
+
+
+@app.command()
+def load(
+    sources: Annotated[list[str], typer.Argument(help="Folders, or table=FILE.", metavar="FOLDER|TABLE=FILE")],
+    errors: Annotated[Path | None, typer.Option(help="Save every refused row to this CSV file.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Check input tables and upsert them by key, all or nothing."""
+    from billfold import receipts
+    from billfold.book import Book
+    from billfold.intake import load as load_tables
+
+    with Book(_book) as book, receipts.working("load") as progress:
+        try:
+            loaded = load_tables(book, sources, progress=progress)
+        except InputError as e:
+            if errors is not None:
+                receipts.save_faults(e, errors)
+            receipts.show_faults(e)
+            raise
+    receipts.show_loaded(loaded, as_json=as_json)
+
+
+@app.command()
+def run(
+    target_date: Annotated[datetime, Day],
+    invoice_date: Annotated[datetime | None, Day] = None,
+    account: Accounts = None,
+    batch: Annotated[list[str] | None, typer.Option(help="Only accounts of this batch; may be repeated.")] = None,
+    bill_cycle_day: Annotated[
+        str | None, typer.Option(help="Only accounts with this day: 1 to 31, or AsRunDay.", metavar="N|AsRunDay")
+    ] = None,
+    exclude_charge_type: Annotated[
+        list[str] | None, typer.Option(help="OneTime, Recurring or Usage; at most two.", metavar="TYPE")
+    ] = None,
+    *,
+    subscriptions: Annotated[bool, typer.Option(help="Bill charges of subscriptions.")] = True,
+    order_line_items: Annotated[bool, typer.Option(help="Bill order line items.")] = True,
+    post: Annotated[bool, typer.Option("--post", help="Make the documents final at once.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the same documents, write nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bill everything owed up to the target date."""
+    from billfold import receipts
+    from billfold.book import Book
+    from billfold.requests import cycle_days, run_request
+    from billfold.run import bill, preview
+
+    today = datetime.now(UTC).astimezone().date()
+    request = run_request(
+        target_date=target_date.date(), invoice_date=invoice_date.date() if invoice_date else today,
+        accounts=account or (), batches=batch or (), bill_cycle_days=cycle_days(bill_cycle_day, today),
+        excluded_charge_types=exclude_charge_type or (), subscriptions=subscriptions, order_line_items=order_line_items,
+    )  # fmt: skip
+    with Book(_book) as book, receipts.working("run") as progress:
+        receipt = preview(book, request, progress=progress) if dry_run else bill(book, request, post=post, progress=progress)
+    receipts.show_run(receipt, request, _book, dry_run=dry_run, as_json=as_json)
+    if receipt.committed and receipt.documents.parked_accounts.height:
+        raise typer.Exit(EXIT_PARKED)
+
+
+@app.command()
+def post(run_number: Annotated[str, typer.Argument(metavar="RUN")], *, as_json: AsJson = False) -> None:
+    """Make a run's drafts final: numbers without gaps, and due dates."""
+    from billfold import receipts
+    from billfold.book import Book
+    from billfold.run import post as post_run
+
+    with Book(_book) as book:
+        receipt = post_run(book, run_number)
+    receipts.show_posted(receipt, as_json=as_json)
+
+
+@app.command()
+def cancel(run_number: Annotated[str, typer.Argument(metavar="RUN")], *, as_json: AsJson = False) -> None:
+    """Cancel a run of drafts: what it billed becomes billable again."""
+    from billfold import receipts
+    from billfold.book import Book
+    from billfold.run import cancel as cancel_run
+
+    with Book(_book) as book:
+        cancel_run(book, run_number)
+    receipts.show_canceled(run_number, as_json=as_json)
+
+
+@app.command()
+def runs(run_number: Annotated[str | None, typer.Argument(metavar="RUN")] = None, *, as_json: AsJson = False) -> None:
+    """List the bill runs, or show one."""
+    from billfold import receipts
+    from billfold.book import Book
+    from billfold.run import runs as stored_runs
+
+    with Book(_book, read_only=True) as book:
+        receipts.show_runs(stored_runs(book, run_number), as_json=as_json)
+
+
+@app.command()
+def sql(
+    query: str,
+    output: Annotated[str, typer.Option("--format", help="table, csv, json or parquet.")] = "table",
+    out: Annotated[Path | None, typer.Option(help="Write to this file instead of printing.")] = None,
+) -> None:
+    """Query the book's tables with DuckDB; the book is not changed."""
+    from billfold import receipts
+    from billfold.book import Book
+
+    receipts.check_format(output)
+    with Book(_book, read_only=True) as book:
+        receipts.show_rows(book.sql(query), output, out)
+
+
+@settings_app.command("show")
+def settings_show(*, as_json: AsJson = False) -> None:
+    """Print every setting with its value."""
+    from billfold import receipts, settings
+    from billfold.book import Book
+
+    with Book(_book, read_only=True) as book:
+        receipts.show_settings(settings.show(book), as_json=as_json)
+
+
+@settings_app.command("set")
+def settings_set(
+    assignments: Annotated[list[str], typer.Argument(metavar="NAME=VALUE ...|FILE.toml")], *, as_json: AsJson = False
+) -> None:
+    """Change settings, all of those given or none."""
+    from billfold import receipts, settings
+    from billfold.book import Book
+
+    files = [a for a in assignments if a.endswith(".toml") and "=" not in a]
+    wanted = settings.parse([a for a in assignments if a not in files])
+    for file in files:
+        wanted = settings.from_toml(Path(file)) | wanted
+    with Book(_book) as book:
+        receipts.show_settings(settings.change(book, wanted), as_json=as_json)
+
+
+@grouping_app.command("set")
+def grouping_set(file: Path, account: Accounts = None, *, as_json: AsJson = False) -> None:
+    """Store a configuration (the settings API's JSON) as the default, or as that of accounts."""
+    from billfold import receipts
+    from billfold.book import Book
+    from billfold.configure import configure, show
+    from billfold.grouping import from_file
+
+    group = from_file(file)
+    with Book(_book) as book:
+        configure(book, group, account or ())
+        receipts.show_grouping(show(book), as_json=as_json)
+
+
+@grouping_app.command("show")
+def grouping_show(*, as_json: AsJson = False) -> None:
+    """Print the configurations in use."""
+    from billfold import receipts
+    from billfold.book import Book
+    from billfold.configure import show
+
+    with Book(_book, read_only=True) as book:
+        receipts.show_grouping(show(book), as_json=as_json)
+
+
+@grouping_app.command("clear")
+def grouping_clear(account: Accounts = None, *, as_json: AsJson = False) -> None:
+    """Remove the default configuration, or let accounts use the default one again."""
+    from billfold import receipts
+    from billfold.book import Book
+    from billfold.configure import clear, show
+
+    with Book(_book) as book:
+        clear(book, account or ())
+        receipts.show_grouping(show(book), as_json=as_json)
+
+
+def main() -> NoReturn:
+    """Run a command. What is refused ends in one sentence and exit code 1, never in a traceback."""
+    try:
+        app()
+    except BillfoldError as e:
+        typer.echo(f"billfold: {e}", err=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as e:
+        if os.environ.get("BILLFOLD_DEBUG"):
+            raise
+        said = " ".join(str(e).split())[:300]
+        typer.echo(f"billfold: failed unexpectedly, nothing was committed ({type(e).__name__}: {said}); BILLFOLD_DEBUG=1 shows where.", err=True)
+    sys.exit(1)
+
+

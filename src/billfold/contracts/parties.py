@@ -1,0 +1,124 @@
+"""Input tables: who is billed and how documents are grouped and numbered."""
+
+from __future__ import annotations
+
+from datetime import date  # noqa: TC003 - pandera reads the annotation
+
+import pandera.polars as pa
+import polars as pl
+
+from billfold.contracts.base import Table, field, key
+from billfold.money import CURRENCIES
+
+CURRENCY_RULE = "an ISO 4217 code in capitals, such as GBP"
+GROUP_NUMBER = "at most 255 characters"
+
+
+def currency(meaning: str, *, required: bool = False) -> object:
+    """A currency code column."""
+    return field(meaning, rule=CURRENCY_RULE, required=required, isin=sorted(CURRENCIES))
+
+
+class Accounts(Table):
+    """Who is billed: one row a customer account.
+
+    Contacts, terms, template, sequence set and profile are the defaults of every line that has none of its own.
+    """
+
+    account_number: str = key("The account's number")
+    name: str = field("The customer's name, for people")
+    currency: str = currency("Currency of lines that carry none of their own", required=True)
+    bill_to_contact: str = field("Default recipient of documents")
+    sold_to_contact: str = field("Default place of use; kept on items, never separates documents")
+    payment_term: str = field("Default payment term, such as `Net 30` or `Due Upon Receipt`")
+    invoice_template: str = field("Default document template")
+    sequence_set: str = field("Default sequence set; blank is the set `DEFAULT`")
+    communication_profile: str = field("Default communication profile")
+    batch: str = field("The batch that bill runs may be limited to", default="Batch1")
+    bill_cycle_day: int = field(
+        "Day of the month on which billing periods begin; 31 is the month's last day",
+        rule="1 to 31", default=1, ge=1, le=31,
+    )  # fmt: skip
+    invoice_group: str = field("Number of the account's own grouping configuration; blank uses the default one")
+    status: str = field("Only active accounts are billed", default="Active", values=("Active", "Draft", "Canceled"))
+
+    class Config(Table.Config):
+        """One row an account."""
+
+        unique = ("account_number",)
+
+
+class SequenceSets(Table):
+    """Prefixes and first numbers of documents. A number is the prefix and at least eight digits.
+
+    The set `DEFAULT` (INV, CM, from 1) exists without a row here. Sets with one prefix share one counter.
+    """
+
+    name: str = key("The set's name, as accounts, subscriptions and order line items give it")
+    invoice_prefix: str = field(
+        "What invoice numbers begin with", default="INV",
+        rule="1 to 16 letters, digits, - or _, not beginning with - or _, none of the reserved ones",
+        str_matches=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,15}$", notin=["PREVIEW-", "TMP-INV-", "TMP-CM-", "TMP-DM-", "PM-", "PG-", "P-", "R-"],
+    )  # fmt: skip
+    invoice_start: int = field("First invoice number", default=1, rule="1 or more, at most 18 digits", ge=1, lt=10**18)
+    credit_memo_prefix: str = field(
+        "What credit memo numbers begin with", default="CM",
+        rule="1 to 16 letters, digits, - or _, not beginning with - or _, none of the reserved ones",
+        str_matches=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,15}$", notin=["PREVIEW-", "TMP-INV-", "TMP-CM-", "TMP-DM-", "PM-", "PG-", "P-", "R-"],
+    )  # fmt: skip
+    credit_memo_start: int = field(
+        "First credit memo number", default=1, rule="1 or more, at most 18 digits", ge=1, lt=10**18
+    )
+
+    class Config(Table.Config):
+        """One row a set."""
+
+        unique = ("name",)
+
+    @pa.dataframe_check(error="invoices and credit memos need different prefixes")
+    def prefixes_differ(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+        """A prefix serves one document type (spec/grouping.md section 7)."""
+        return data.lazyframe.select(pl.col("invoice_prefix") != pl.col("credit_memo_prefix"))
+
+
+class InvoiceGroups(Table):
+    """Configurations of invoice grouping: which fields' values a document shares (`billfold grouping set`)."""
+
+    number: str = key("The configuration's number, IG-00000001")
+    name: str = field("Its name, for people", required=True, rule="1 to 254 characters", str_length={"min_value": 1, "max_value": 254})
+    is_default: bool = field("Applies to every account without a configuration of its own; one row at most", default=False)
+    meta: str = field("The settings API's JSON: ordered fields of subscriptionGroup and orderLineItemGroup", required=True)
+
+    class Config(Table.Config):
+        """One row a configuration."""
+
+        unique = ("number",)
+
+
+class Settings(Table):
+    """What `billfold settings set` stored; a setting without a row has its default."""
+
+    name: str = key("The setting's name, such as `ungrouped`")
+    value: str = field("Its value, as text", required=True)
+
+    class Config(Table.Config):
+        """One row a setting."""
+
+        unique = ("name",)
+
+
+class Orders(Table):
+    """Orders, as headers of their order line items. Lines may name an order that the book does not hold."""
+
+    order_number: str = key("The order's number")
+    account_number: str = field("The account that ordered", required=True)
+    order_date: date = field("When it was ordered")
+    status: str = field(
+        "State of the order", default="Completed",
+        values=("Draft", "Pending", "Completed", "Cancelled", "Scheduled", "Executing", "Failed"),
+    )  # fmt: skip
+
+    class Config(Table.Config):
+        """One row an order."""
+
+        unique = ("order_number",)

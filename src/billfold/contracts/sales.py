@@ -1,0 +1,271 @@
+"""Input tables: what was sold (subscriptions and their charges, usage, order line items, the catalog)."""
+
+from __future__ import annotations
+
+from datetime import date  # noqa: TC003 - pandera reads the annotation
+from typing import Annotated
+
+import pandera.polars as pa
+import polars as pl
+
+from billfold.contracts.base import Table, field, key
+from billfold.contracts.parties import GROUP_NUMBER, currency
+
+Price = Annotated[pl.Decimal, 28, 9]
+
+_OWN = "; blank takes the invoice owner account's"
+DECIMAL = "a decimal number with at most 19 digits before the point and 9 behind"
+MODELS = (
+    "FlatFee", "PerUnit", "Overage", "Volume", "Tiered", "TieredWithOverage", "DiscountFixedAmount",
+    "DiscountPercentage", "PreratedPerUnit", "PreratedPricing",
+)  # fmt: skip
+PERIODS = (
+    "Month", "Quarter", "Semi_Annual", "Annual", "Eighteen_Months", "Two_Years", "Three_Years", "Five_Years",
+    "Specific_Months", "Subscription_Term", "Week", "Specific_Weeks", "Specific_Days",
+)  # fmt: skip
+
+
+class Subscriptions(Table):
+    """What an account has subscribed to: terms, and the billing attributes of its charges."""
+
+    subscription_number: str = key("The subscription's number")
+    account_number: str = field("The account that owns the subscription", required=True)
+    invoice_owner_account_number: str = field("The account that gets the documents; blank is the owner")
+    status: str = field(
+        "Drafts and expired subscriptions are not billed", default="Active",
+        values=("Active", "Draft", "Pending Activation", "Pending Acceptance", "Cancelled", "Expired", "Suspended"),
+    )  # fmt: skip
+    term_type: str = field("Whether it ends by itself", default="TERMED", values=("TERMED", "EVERGREEN"))
+    contract_effective_date: date = field("When the contract took effect, the first of the three trigger dates")
+    service_activation_date: date = field("When service began; blank is the contract effective date")
+    customer_acceptance_date: date = field("When the customer accepted; blank is the service activation date")
+    subscription_start_date: date = field("First day; blank is the contract effective date")
+    term_start_date: date = field("First day of the current term, inclusive")
+    term_end_date: date = field("End of the current term, exclusive")
+    cancelled_date: date = field("Day from which it is canceled, exclusive: the day before is the last of service")
+    auto_renew: bool = field("Renews by itself at the end of a term", default=False)
+    currency: str = currency("Currency of its charges; blank takes the invoice owner account's")
+    bill_to_contact: str = field("Recipient of its documents" + _OWN)
+    sold_to_contact: str = field("Place of use, kept on items; never separates documents unless it is configured to")
+    payment_term: str = field("Payment term" + _OWN)
+    invoice_template: str = field("Document template" + _OWN)
+    sequence_set: str = field("Sequence set of its documents' numbers" + _OWN)
+    communication_profile: str = field("Communication profile" + _OWN)
+    invoice_group_number: str = field(
+        "Lines of one account with one number share a document", rule=GROUP_NUMBER, str_length={"max_value": 255}
+    )
+    invoice_separately: bool = field("Its charges get documents of their own", default=False)
+
+    class Config(Table.Config):
+        """One row a subscription."""
+
+        unique = ("subscription_number",)
+
+
+class Priced(Table):
+    """What a charge of the catalog and a charge of a subscription have in common."""
+
+    charge_name: str = field("The charge's name, as items show it; blank is the charge number")
+    charge_type: str = field("When it is owed", required=True, values=("OneTime", "Recurring", "Usage"))
+    charge_model: str = field("How quantity and price make an amount", required=True, values=MODELS)
+    price: Price = field("Price of the fee or of one unit, for one `list_price_base`, in the currency", rule=DECIMAL)
+    quantity: Price = field("Units bought; a flat fee has none", rule=DECIMAL)
+    uom: str = field("Unit of measure")
+    included_units: Price = field("Units of a period that cost nothing (overage models)", rule=DECIMAL)
+    overage_price: Price = field("Price of one unit beyond those included or beyond the last tier", rule=DECIMAL)
+    tiers: str = field(
+        "JSON array of tiers, each {startingUnit, endingUnit (inclusive; none is open), price, priceFormat}"
+    )
+    discount_percentage: Price = field(
+        "Percent taken off, for discount charges", rule="more than -100 and less than 100", gt=-100, lt=100
+    )
+    apply_discount_to: str = field(
+        "Charge types that a discount applies to",
+        values=("ONETIME", "RECURRING", "USAGE", "ONETIMERECURRING", "ONETIMEUSAGE", "RECURRINGUSAGE", "ONETIMERECURRINGUSAGE"),
+    )  # fmt: skip
+    discount_level: str = field("How far a discount reaches", values=("rateplan", "subscription", "account"))
+    discount_class: str = field("Order among several discounts, higher first")
+    billing_period: str = field("Length of a period; recurring charges need one", values=PERIODS)
+    specific_billing_period: int = field(
+        "Months, weeks or days of a period called Specific_…", rule="a whole number, 1 or more", ge=1
+    )
+    billing_timing: str = field(
+        "Whether a period is owed at its start or at its end", default="IN_ADVANCE", values=("IN_ADVANCE", "IN_ARREARS")
+    )
+    bill_cycle_type: str = field(
+        "Where the day comes from on which periods begin", default="DefaultFromCustomer",
+        values=(
+            "DefaultFromCustomer", "SpecificDayofMonth", "SubscriptionStartDay", "ChargeTriggerDay", "SpecificDayofWeek",
+            "TermStartDay", "TermEndDay",
+        ),
+    )  # fmt: skip
+    bill_cycle_day: int = field(
+        "That day, for SpecificDayofMonth; 31 is the month's last", rule="1 to 31", ge=1, le=31
+    )
+    billing_period_alignment: str = field(
+        "The date from which periods are counted", default="AlignToCharge",
+        values=("AlignToCharge", "AlignToSubscriptionStart", "AlignToTermStart", "AlignToTermEnd"),
+    )  # fmt: skip
+    list_price_base: str = field(
+        "The span that `price` is for", default="Per_Billing_Period",
+        values=(
+            "Per_Billing_Period", "Per_Month", "Per_Week", "Per_Year", "Per_Specific_Months", "Per_Validity_Period",
+        ),
+    )  # fmt: skip
+    trigger_event: str = field(
+        "The event that starts it", default="ContractEffective",
+        values=("ContractEffective", "ServiceActivation", "CustomerAcceptance", "SpecificDate"),
+    )  # fmt: skip
+
+    @pa.dataframe_check(error="a FlatFee or PerUnit charge needs a price")
+    def has_a_price(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+        """A missing price would bill nothing, and nobody would notice."""
+        simple = pl.col("charge_model").is_in(["FlatFee", "PerUnit"])
+        return data.lazyframe.select(~simple | pl.col("price").is_not_null())
+
+    @pa.dataframe_check(error="a recurring charge needs a billing_period")
+    def has_a_period(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+        """Without a period nothing would ever be due."""
+        recurring = pl.col("charge_type") == "Recurring"
+        discount = pl.col("charge_model").str.starts_with("Discount")
+        return data.lazyframe.select(~recurring | discount | pl.col("billing_period").is_not_null())
+
+    @pa.dataframe_check(error="a Specific_… billing_period needs specific_billing_period")
+    def has_a_length(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+        """The length of such a period is a number of its own."""
+        specific = pl.col("billing_period").str.starts_with("Specific_").fill_null(value=False)
+        return data.lazyframe.select(~specific | pl.col("specific_billing_period").is_not_null())
+
+    @pa.dataframe_check(error="bill_cycle_type SpecificDayofMonth needs bill_cycle_day")
+    def has_a_day(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+        """The day can't be guessed."""
+        fixed = pl.col("bill_cycle_type") == "SpecificDayofMonth"
+        return data.lazyframe.select(~fixed | pl.col("bill_cycle_day").is_not_null())
+
+
+class ProductRatePlanCharges(Priced):
+    """The catalog: charges as they are sold, before a customer has any."""
+
+    product_rate_plan_charge_id: str = key("The catalog charge's id")
+    product_rate_plan_id: str = field("The rate plan that it belongs to", required=True)
+    product_name: str = field("The product's name")
+    rate_plan_name: str = field("The rate plan's name")
+
+    class Config(Table.Config):
+        """One row a catalog charge."""
+
+        unique = ("product_rate_plan_charge_id",)
+
+
+class RatePlanCharges(Priced):
+    """Charges of subscriptions. A change of price, quantity or dates makes a new segment of the charge."""
+
+    charge_number: str = key("The charge's number")
+    segment: int = field("Version of the charge, from 1", default=1, rule="a whole number, 1 or more", ge=1)
+    subscription_number: str = field("The subscription that it belongs to", required=True)
+    product_rate_plan_charge_id: str = field("The catalog charge that it came from")
+    rate_plan_name: str = field("The rate plan's name")
+    effective_start_date: date = field(
+        "First day, inclusive; blank is the subscription's date of `trigger_event` (no such date: not yet billable)"
+    )
+    effective_end_date: date = field("End, exclusive; blank is open")
+    charged_through_date: date = field(
+        "Opening state: already billed elsewhere up to this day, exclusive; billfold's own progress is in its items"
+    )
+
+    class Config(Table.Config):
+        """One row a charge segment."""
+
+        unique = ("charge_number", "segment")
+
+    @pa.dataframe_check(error="a PerUnit charge needs a quantity")
+    def has_a_quantity(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+        """Usage brings its own quantities; the others have to say how many."""
+        counted = (pl.col("charge_model") == "PerUnit") & (pl.col("charge_type") != "Usage")
+        return data.lazyframe.select(~counted | pl.col("quantity").is_not_null())
+
+    @pa.dataframe_check(error="effective_end_date must not be before effective_start_date")
+    def ends_after_it_starts(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+        """A segment that ends where it starts is one that was removed at once."""
+        order = pl.col("effective_end_date") >= pl.col("effective_start_date")
+        return data.lazyframe.select(order.fill_null(value=True))
+
+
+class Usage(Table):
+    """Measured consumption, each row in the period that holds its start date."""
+
+    usage_id: str = key("The record's id")
+    account_number: str = field("The account that used it", required=True)
+    subscription_number: str = field("The subscription that it belongs to; blank is found by charge or unit")
+    charge_number: str = field("The charge that rates it; blank is found by unit of measure")
+    uom: str = field("Unit of measure")
+    quantity: Price = field("Units used", required=True, rule=DECIMAL)
+    start_date: date = field("The day of use, inclusive", required=True)
+
+    class Config(Table.Config):
+        """One row a record."""
+
+        unique = ("usage_id",)
+
+
+class OrderLineItems(Table):
+    """Goods, fees and services sold once, outside subscriptions."""
+
+    order_number: str = key("The order's number")
+    item_number: str = key("The line's number within the order")
+    account_number: str = field("The account that ordered", required=True)
+    item_name: str = field("What was sold; blank is the item number")
+    item_type: str = field("Kind of line", default="Product", values=("Product", "Fee", "Services", "Prepayment"))
+    item_category: str = field("A return is credited, a sale is invoiced", default="Sales", values=("Sales", "Return"))
+    item_state: str = field(
+        "Only lines that were sent to billing are billed", default="Executing",
+        values=("Executing", "Booked", "SentToBilling", "Complete", "Canceled"),
+    )  # fmt: skip
+    quantity: Price = field("Units sold or, in a return, given back; a negative number takes back; blank is 1", rule=DECIMAL)
+    uom: str = field("Unit of measure")
+    amount_per_unit: Price = field("Price of one unit after discounts; blank is reckoned from the list price", rule=DECIMAL)
+    list_price_per_unit: Price = field("Price of one unit before the discount", rule=DECIMAL)
+    discount_type: str = field("What `discount` means", values=("Percentage", "FixedAmount", "None"))
+    discount: Price = field("Percent, or amount per unit, taken off the list price", rule=DECIMAL)
+    currency: str = currency("Currency of the line; blank takes the invoice owner account's")
+    description: str = field("Free text")
+    product_code: str = field("The product's code")
+    bill_target_date: date = field("Day from which it may be billed, inclusive")
+    transaction_date: date = field("When it was sold")
+    transaction_start_date: date = field("First day of service, inclusive; blank is the transaction date")
+    transaction_end_date: date = field("Last day of service, inclusive; blank is the first day of service")
+    bill_to_contact: str = field("Recipient of its document" + _OWN)
+    sold_to_contact: str = field("Place of use, kept on the item; never separates documents unless configured to")
+    payment_term: str = field("Payment term" + _OWN)
+    invoice_template: str = field("Document template" + _OWN)
+    sequence_set: str = field("Sequence set of its document's number" + _OWN)
+    communication_profile: str = field("Communication profile" + _OWN)
+    invoice_group_number: str = field(
+        "Lines of one account with one number share a document", rule=GROUP_NUMBER, str_length={"max_value": 255}
+    )
+    invoice_owner_account_number: str = field("The account that gets the document; blank is the one that ordered")
+    related_subscription_number: str = field("A subscription that the line belongs with, for information")
+    original_order_number: str = field("Of a return: the order of the sale")
+    original_item_number: str = field("Of a return: the line of the sale")
+
+    class Config(Table.Config):
+        """One row a line."""
+
+        unique = ("order_number", "item_number")
+
+    @pa.dataframe_check(error="an order line item needs amount_per_unit or list_price_per_unit")
+    def has_a_price(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+        """A missing price would bill nothing, and nobody would notice."""
+        return data.lazyframe.select(pl.any_horizontal(pl.col("amount_per_unit", "list_price_per_unit").is_not_null()))
+
+    @pa.dataframe_check(error="a line that was sent to billing needs bill_target_date")
+    def has_a_target_date(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+        """Otherwise it would wait for ever (bill_run.md O3)."""
+        sent = pl.col("item_state") == "SentToBilling"
+        return data.lazyframe.select(~sent | pl.col("bill_target_date").is_not_null())
+
+    @pa.dataframe_check(error="transaction_end_date must not be before transaction_start_date")
+    def ends_after_it_starts(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+        """Both days are inclusive."""
+        order = pl.col("transaction_end_date") >= pl.col("transaction_start_date")
+        return data.lazyframe.select(order.fill_null(value=True))

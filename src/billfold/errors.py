@@ -1,0 +1,36 @@
+"""What billfold refuses, in one sentence: where, what, what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class BillfoldError(Exception):
+    """The input or the book refuses what was asked; the message is one sentence for people."""
+
+
+class BookError(BillfoldError):
+    """The book can't be opened, read or written."""
+
+
+class ConflictError(BookError):
+    """Another commit came first; nothing of this one was kept."""
+
+
+class PromiseError(BillfoldError):
+    """A run broke one of its own promises: a fault of billfold, found before anything was written."""
+
+
+class InputError(BillfoldError):
+    """Rows that break a contract.
+
+    `failures` has one row a fault: file, row (counted from 1, headings not counted), column, value, rule.
+    """
+
+    def __init__(self, message: str, failures: pl.DataFrame) -> None:
+        """Keep the message and the table of faults."""
+        super().__init__(message)
+        self.failures = failures

@@ -1,0 +1,186 @@
+"""Reading input files: CSV, Parquet and JSON lines, as frames whose standard columns may still be text."""
+
+from __future__ import annotations
+
+import csv
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from billfold.contracts import INPUTS
+from billfold.errors import BillfoldError
+from billfold.names import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+def sources(arguments: Sequence[str]) -> dict[str, Path]:
+    """The file of each table, parents first, from arguments that are folders or `table=path`.
+
+    Raises:
+        BillfoldError: a file is missing, names no table, or a table has two files.
+    """
+    found: dict[str, Path] = {}
+    for table, path in (pair for argument in arguments for pair in _expand(argument)):
+        _refuse_unknown(table, path)
+        if table in found:
+            msg = f"{found[table]} and {path} both hold {table}: load one after the other."
+            raise BillfoldError(msg)
+        found[table] = path
+    return {table: found[table] for table in INPUTS if table in found}
+
+
+def _expand(argument: str) -> list[tuple[str, Path]]:
+    if Path(argument).is_dir():
+        files = sorted(p for p in Path(argument).iterdir() if p.suffix.lower() in READERS)
+        if not files:
+            msg = f"{argument} holds no .csv, .parquet or .jsonl file, so there is nothing to load."
+            raise BillfoldError(msg)
+        return [(p.stem, p) for p in files]
+    table, equals, path = argument.partition("=")
+    if not equals:
+        missing = not Path(argument).exists()
+        what = "There is no folder" if missing else "Which table is"
+        msg = f"{what} {argument}{'' if missing else '?'}: give a folder, or table=FILE such as accounts=new.csv."
+        raise BillfoldError(msg)
+    return [(table, Path(path))]
+
+
+def _refuse_unknown(table: str, path: Path) -> None:
+    if table not in INPUTS:
+        msg = f"{path}: {table!r} is not an input table{nearest(table, INPUTS)}; they are {', '.join(INPUTS)}."
+        raise BillfoldError(msg)
+    if path.suffix.lower() not in READERS:
+        msg = f"{path}: the name of a file of {table} must end in .csv, .parquet or .jsonl."
+        raise BillfoldError(msg)
+
+
+def read(path: Path) -> pl.DataFrame:
+    """A file's rows. CSV cells are text, unquoted empty ones null; JSON numbers keep every digit.
+
+    Raises:
+        BillfoldError: the file is missing, empty, not of its kind, or not UTF-8; the message names it.
+    """
+    try:
+        if path.stat().st_size == 0:
+            msg = f"{path} is empty: it needs at least a line of column names."
+            raise BillfoldError(msg)
+        return READERS[path.suffix.lower()](path)
+    except FileNotFoundError as e:
+        msg = f"There is no file {path}."
+        raise BillfoldError(msg) from e
+    except UnicodeDecodeError as e:
+        msg = f"{path} is not UTF-8 text (byte {e.start}): save it as UTF-8."
+        raise BillfoldError(msg) from e
+    except (pa.ArrowInvalid, pl.exceptions.PolarsError, OSError) as e:
+        said = " ".join(str(e).split())[:200]
+        hint = ": save it as UTF-8" if "UTF8" in said else ""
+        msg = f"{path} can't be read as {path.suffix.lower()[1:]}: {said}{hint}."
+        raise BillfoldError(msg) from e
+
+
+def _csv(path: Path) -> pl.DataFrame:
+    with path.open("rb") as file:
+        heads = next(csv.reader([file.readline().decode("utf-8-sig")]), [])
+    refuse_doubles(path, heads)
+    as_text = pacsv.ConvertOptions(
+        column_types={h: pa.string() for h in heads},
+        strings_can_be_null=True, quoted_strings_can_be_null=False, null_values=[""],
+    )  # fmt: skip
+    parsing = pacsv.ParseOptions(newlines_in_values=True)
+    table = pacsv.read_csv(path, pacsv.ReadOptions(block_size=1 << 24), parsing, as_text)
+    return pl.DataFrame(table)
+
+
+def _parquet(path: Path) -> pl.DataFrame:
+    frame = pl.read_parquet(path)
+    for column, dtype in frame.schema.items():
+        if isinstance(dtype, pl.Duration | pl.Object):
+            msg = f"{path}: the column {column} has the type {dtype}, which a book can't keep: write it as text."
+            raise BillfoldError(msg)
+    return frame.with_columns(pl.col(pl.Categorical, pl.Enum, pl.Null).cast(pl.String))
+
+
+def _json_lines(path: Path) -> pl.DataFrame:
+    rows = []
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                rows.append(_json_object(path, number, line))
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return pl.DataFrame([_series(path, name, [row.get(name) for row in rows]) for name in names])
+
+
+def _json_object(path: Path, number: int, line: str) -> Mapping[str, Any]:
+    try:
+        row = json.loads(line, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_pairs)
+    except (ValueError, RecursionError) as e:
+        msg = f"{path}, line {number}: not a JSON object ({e})."
+        raise BillfoldError(msg) from e
+    if not isinstance(row, dict):
+        msg = f"{path}, line {number}: each line must be one JSON object."
+        raise BillfoldError(msg)
+    return row
+
+
+def _refuse_constant(constant: str) -> None:
+    msg = f"{constant} is not a number"
+    raise ValueError(msg)
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) != len(pairs):
+        msg = "a name occurs twice"
+        raise ValueError(msg)
+    return row
+
+
+def _series(path: Path, name: str, values: list[Any]) -> pl.Series:
+    """Standard columns as text (the contract parses them); custom fields in their own type."""
+    kinds = {type(v) for v in values if v is not None}
+    if name.endswith("__c") and kinds <= {bool}:
+        return pl.Series(name, values, dtype=pl.Boolean if kinds else pl.String)
+    if name.endswith("__c") and kinds == {int}:
+        return pl.Series(name, values, dtype=pl.Int64 if max(map(abs, filter(None, values)), default=0) < 2**63 else pl.String, strict=False)
+    if name.endswith("__c") and kinds <= {int, Decimal}:
+        return pl.Series(name, [None if v is None else Decimal(v) for v in values])
+    if name.endswith("__c") and len(kinds) > 1 and not kinds <= {dict, list}:
+        msg = f"{path}: the values of {name} have several types ({', '.join(sorted(k.__name__ for k in kinds))})."
+        raise BillfoldError(msg)
+    return pl.Series(name, [_text(v) for v in values], dtype=pl.String)
+
+
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return json.dumps(value, default=str, ensure_ascii=False)
+
+
+def refuse_doubles(path: Path, names: Sequence[str]) -> None:
+    """Column names must differ, also without regard to case, since SQL knows no case.
+
+    Raises:
+        BillfoldError: two columns have one name.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.casefold(), name)
+        if list(names).count(name) > 1 or other != name:
+            msg = f"{path}: the column {name!r} is there twice{'' if other == name else f' (also as {other!r})'}."
+            raise BillfoldError(msg)
+
+
+READERS: Final[Mapping[str, Callable[[Path], pl.DataFrame]]] = {
+    ".csv": _csv,
+    ".parquet": _parquet,
+    ".jsonl": _json_lines,
+}

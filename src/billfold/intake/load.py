@@ -1,0 +1,123 @@
+"""`billfold load`: files checked against the contracts and each other, then upserted by key in one commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from billfold.book import Book, Change, Commit
+from billfold.contracts import INPUTS, columns, keys
+from billfold.errors import InputError
+from billfold.configure import refuse_while_drafts
+from billfold.intake.conform import FAULT, Conformed, conform
+from billfold.intake.files import read, sources
+from billfold.intake.references import Parents, dangling, unstated_currency
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What one file brought: rows read, rows that were new, rows that changed others."""
+
+    table: str
+    path: Path
+    rows: int
+    new: int
+    changed: int
+
+
+def load(book: Book, arguments: Sequence[str], *, progress: Callable[[str], None] = lambda _: None) -> list[Loaded]:
+    """Load folders or `table=FILE` arguments; all of them or nothing.
+
+    A row replaces the row with its key. Columns that a file does not have keep what the book has.
+
+    Raises:
+        InputError: rows break a contract or refer to nothing; it holds every fault.
+        BillfoldError: a file can't be read, or its columns are wrong.
+    """
+    paths = sources(arguments)
+    head = book.head()
+    conformed = {table: _read(book, table, path, progress) for table, path in paths.items()}
+    _refuse_faults(conformed, paths, {t: c.faults for t, c in conformed.items()})
+    progress("checking references")
+    merged = {table: _merge(book, table, c) for table, c in conformed.items()}
+    parents = Parents(book, {t: m[0] for t, m in merged.items()})
+    _refuse_faults(conformed, paths, {t: _between_tables(t, rows, parents) for t, (rows, _) in merged.items()})
+    changed = {table: _changed(rows, existing) for table, (rows, existing) in merged.items()}
+    _refuse_regrouping(book, changed.get("accounts"), merged.get("accounts"))
+    progress("writing")
+    changes = [
+        Change(table, rows, replace=not merged[table][1].is_empty()) for table, rows in changed.items() if rows.height
+    ]
+    if changes:
+        book.commit(head, Commit(f"load {', '.join(c.table for c in changes)}", changes))
+    return [_receipt(table, paths[table], merged[table], changed[table]) for table in paths]
+
+
+def _read(book: Book, table: str, path: Path, progress: Callable[[str], None]) -> Conformed:
+    progress(f"reading {path}")
+    standard = columns(INPUTS[table])
+    custom = {n: t for n, t in book.read(table).collect_schema().items() if n not in standard}
+    return conform(path, read(path), INPUTS[table], custom)
+
+
+def _between_tables(table: str, rows: pl.DataFrame, parents: Parents) -> pl.DataFrame:
+    return pl.concat([dangling(table, rows, parents), unstated_currency(table, rows, parents)])
+
+
+def _merge(book: Book, table: str, conformed: Conformed) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows as they are to stand in the book, and the ones that they replace."""
+    on = list(keys(INPUTS[table]))
+    rows = conformed.rows
+    existing = book.read(table).join(rows.lazy().select(on), on=on, how="semi").collect()
+    untold = [c for c in existing.columns if c not in conformed.given]
+    if untold:
+        kept = existing.select(*on, *(pl.col(c).alias(f"{c} kept") for c in untold), _there=pl.lit(value=True))
+        rows = rows.with_columns(pl.lit(None, dtype=existing.schema[c]).alias(c) for c in untold if c not in rows.columns)
+        rows = (
+            rows.join(kept, on=on, how="left", maintain_order="left")
+            .with_columns(pl.when(pl.col("_there")).then(f"{c} kept").otherwise(c).alias(c) for c in untold)
+            .drop("_there", *(f"{c} kept" for c in untold))
+        )
+    return rows, existing
+
+
+def _changed(rows: pl.DataFrame, existing: pl.DataFrame) -> pl.DataFrame:
+    """Rows that differ from what the book has. Nested custom fields can't be compared, so they count as changed."""
+    shared = [c for c in rows.columns if c in existing.columns]
+    nested = any(rows.schema[c].is_nested() for c in rows.columns)
+    if existing.is_empty() or nested or len(shared) < len(rows.columns):
+        return rows
+    return rows.join(existing, on=shared, how="anti", nulls_equal=True, maintain_order="left")
+
+
+def _refuse_faults(conformed: dict[str, Conformed], paths: dict[str, Path], faults: dict[str, pl.DataFrame]) -> None:
+    bad = {table: f for table, f in faults.items() if f.height}
+    if not bad:
+        return
+    rows = pl.concat(f.select(pl.lit(str(paths[t])).alias("file"), *FAULT.names()) for t, f in bad.items())
+    read_rows = sum(c.rows.height for c in conformed.values())
+    places = rows.select("file", "row").n_unique()
+    msg = f"{places:,} of {read_rows:,} rows are refused, so nothing was loaded: mend them and load again."
+    raise InputError(msg, rows)
+
+
+def _refuse_regrouping(book: Book, changed: pl.DataFrame | None, merged: tuple[pl.DataFrame, pl.DataFrame] | None) -> None:
+    """Giving an account another grouping is a change of configuration, which waits for drafts to be settled."""
+    if changed is None or merged is None:
+        return
+    before = merged[1].select("account_number", before="invoice_group")
+    regrouped = changed.join(before, on="account_number").filter(pl.col("before").ne_missing(pl.col("invoice_group")))
+    if regrouped.height:
+        refuse_while_drafts(book)
+
+
+def _receipt(table: str, path: Path, merged: tuple[pl.DataFrame, pl.DataFrame], changed: pl.DataFrame) -> Loaded:
+    rows, existing = merged
+    new = rows.height - existing.height
+    return Loaded(table, path, rows.height, new, changed.height - new)

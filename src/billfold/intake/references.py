@@ -1,0 +1,78 @@
+"""Checks between tables: references that lead nowhere, and currencies that nobody stated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from billfold.contracts.references import OWNED, REFERENCES, Reference
+from billfold.intake.conform import FAULT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from billfold.book import Book
+
+
+class Parents:
+    """Rows of any table as they will be after the load: what is loaded, then what the book has."""
+
+    def __init__(self, book: Book, loaded: Mapping[str, pl.DataFrame]) -> None:
+        """Keep both."""
+        self._book = book
+        self._loaded = loaded
+
+    def values(self, table: str, *names: str) -> pl.DataFrame:
+        """The distinct values of some columns, loaded rows first."""
+        frames = [self._loaded[table].lazy().select(names)] if table in self._loaded else []
+        both = pl.concat([*frames, self._book.read(table).select(names)])
+        return both.unique(names[0], keep="first", maintain_order=True).collect()
+
+
+def dangling(table: str, rows: pl.DataFrame, parents: Parents) -> pl.DataFrame:
+    """Faults of rows that name a row of another table which is not there."""
+    faults = [_missing(rows, r, parents) for r in REFERENCES if r.table == table]
+    return pl.concat([FAULT.to_frame(), *faults])
+
+
+def _missing(rows: pl.DataFrame, reference: Reference, parents: Parents) -> pl.DataFrame:
+    wanted = rows.select(row=pl.int_range(1, pl.len() + 1), value=reference.column).drop_nulls("value")
+    if wanted.is_empty():
+        return FAULT.to_frame()
+    there = parents.values(reference.parent, reference.parent_column)
+    if reference.registry and there.is_empty():
+        return FAULT.to_frame()
+    lost = wanted.join(there, left_on="value", right_on=reference.parent_column, how="anti", maintain_order="left")
+    return lost.filter(~pl.col("value").is_in(reference.builtin)).select(
+        pl.col("row").cast(pl.Int64),
+        column=pl.lit(reference.column),
+        value="value",
+        rule=pl.lit(f"a {reference.parent_column} of {reference.parent}"),
+    )
+
+
+def unstated_currency(table: str, rows: pl.DataFrame, parents: Parents) -> pl.DataFrame:
+    """Faults of rows without a currency whose account and invoice owner have different ones."""
+    if table not in OWNED:
+        return FAULT.to_frame()
+    doubtful = (
+        rows.select("account_number", "invoice_owner_account_number", "currency", row=pl.int_range(1, pl.len() + 1))
+        .filter(pl.col("currency").is_null(), pl.col("invoice_owner_account_number") != pl.col("account_number"))
+    )  # fmt: skip
+    if doubtful.is_empty():
+        return FAULT.to_frame()
+    accounts = parents.values("accounts", "account_number", "currency")
+    own = accounts.rename({"currency": "own"})
+    owners = accounts.select(invoice_owner_account_number="account_number", owners="currency")
+    return (
+        doubtful.join(own, on="account_number", how="left", maintain_order="left")
+        .join(owners, on="invoice_owner_account_number", how="left", maintain_order="left")
+        .filter(pl.col("own") != pl.col("owners"))
+        .select(
+            pl.col("row").cast(pl.Int64),
+            column=pl.lit("currency"),
+            value=pl.lit(""),
+            rule=pl.format("stated, since the account has {} and the invoice owner {}", "own", "owners"),
+        )
+    )

@@ -1,0 +1,64 @@
+"""Billing periods, counted from an anchor, as expressions over whole columns. Periods are half-open: [start, end).
+
+A grid is an anchor month, a day and a length in months. Period n starts at anchor + n lengths, on the day or the
+month's last one; it is never reckoned from the period before, or 31 January would wander (spec/bill_run.md C24).
+Months are numbered from the year 0: year * 12 + month - 1.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+MONTHS: Final = {
+    "Month": 1,
+    "Quarter": 3,
+    "Semi_Annual": 6,
+    "Annual": 12,
+    "Eighteen_Months": 18,
+    "Two_Years": 24,
+    "Three_Years": 36,
+    "Five_Years": 60,
+}
+"""Lengths of the named billing periods that are whole months."""
+
+_NET: Final = r"^\s*[Nn]et\s*(\d{1,4})\s*$"
+
+
+def length_in_months() -> pl.Expr:
+    """The length of a charge's billing period; null when it is not a number of months."""
+    named = pl.col("billing_period").replace_strict(MONTHS, default=None, return_dtype=pl.Int32)
+    specific = pl.col("specific_billing_period").cast(pl.Int32)
+    return pl.when(pl.col("billing_period") == "Specific_Months").then(specific).otherwise(named)
+
+
+def month_of(day: pl.Expr) -> pl.Expr:
+    """The number of a date's month."""
+    return day.dt.year() * 12 + day.dt.month().cast(pl.Int32) - 1
+
+
+def boundary(month: pl.Expr, day: pl.Expr) -> pl.Expr:
+    """The given day of a month, or the month's last day if it is shorter."""
+    first = pl.date(month // 12, month % 12 + 1, 1)
+    return first + pl.duration(days=pl.min_horizontal(day, first.dt.month_end().dt.day()).cast(pl.Int32) - 1)
+
+
+def anchor_month(base: pl.Expr, day: pl.Expr) -> pl.Expr:
+    """The month of the first bill cycle day on or after the base date."""
+    month = month_of(base)
+    return month + (boundary(month, day) < base).cast(pl.Int32)
+
+
+def period_of(date: pl.Expr, anchor: pl.Expr, day: pl.Expr, length: pl.Expr) -> pl.Expr:
+    """The number of the period that holds a date; negative before the anchor."""
+    n = (month_of(date) - anchor).floordiv(length)
+    return n - (boundary(anchor + n * length, day) > date).cast(pl.Int32)
+
+
+def due_date(payment_term: pl.Expr, invoice_date: pl.Expr) -> pl.Expr:
+    """Invoice date plus the term: `Due Upon Receipt` and `Net N`; null for other terms (spec/bill_run.md I18)."""
+    days = payment_term.str.extract(_NET, 1).cast(pl.Int64)
+    at_once = payment_term.str.to_lowercase().str.strip_chars() == "due upon receipt"
+    days = pl.when(at_once).then(0).otherwise(days)
+    return invoice_date + pl.duration(days=days)

@@ -1,0 +1,87 @@
+"""What a person or program asks for: a bill run."""
+
+import json
+from datetime import date, timedelta
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from billfold.errors import BillfoldError
+
+ChargeType = Literal["OneTime", "Recurring", "Usage"]
+
+
+class RunRequest(BaseModel):
+    """A bill run: up to when, for whom, and which kinds of lines (spec/bill_run.md 1.2)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target_date: date
+    """Everything owed up to this day, inclusive, is billed."""
+
+    invoice_date: date
+    """The date printed on the documents; payment terms count from it."""
+
+    accounts: tuple[str, ...] = ()
+    """Only these accounts; none means all."""
+
+    batches: tuple[str, ...] = ()
+    """Only accounts of these batches; none means all."""
+
+    bill_cycle_days: tuple[Annotated[int, Field(ge=1, le=31)], ...] = ()
+    """Only accounts with one of these bill cycle days; none means all."""
+
+    excluded_charge_types: tuple[ChargeType, ...] = ()
+    """Charges of these types wait for another run."""
+
+    subscriptions: bool = True
+    """Whether charges of subscriptions are billed."""
+
+    order_line_items: bool = True
+    """Whether order line items are billed."""
+
+    def canonical(self) -> str:
+        """The request as JSON, equal for equal requests."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+
+class RunIdentity(BaseModel):
+    """What a run is called and where it reads: everything about it that is not asked for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bill_run_number: str
+    snapshot_id: int
+
+
+def run_request(**values: object) -> RunRequest:
+    """A request from loosely typed values.
+
+    Raises:
+        BillfoldError: a value does not fit; the message names it.
+    """
+    try:
+        return RunRequest.model_validate(values)
+    except ValidationError as e:
+        first = e.errors()[0]
+        msg = f"{'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r}."
+        raise BillfoldError(msg) from e
+
+
+def cycle_days(wanted: str | None, run_day: date) -> tuple[int, ...]:
+    """The bill cycle days that a run is limited to: one, or those that fall due on the run's day.
+
+    On the last day of a month, `AsRunDay` also means every later day (spec/bill_run.md B5).
+
+    Raises:
+        BillfoldError: it is neither a day nor AsRunDay.
+    """
+    if wanted is None:
+        return ()
+    if wanted.lower() == "asrunday":
+        is_last = (run_day + timedelta(days=1)).day == 1
+        return tuple(range(run_day.day, 32)) if is_last else (run_day.day,)
+    if wanted.isdecimal() and 1 <= int(wanted) <= 31:  # noqa: PLR2004 - days of a month
+        return (int(wanted),)
+    msg = f"--bill-cycle-day can't be {wanted!r}: it is 1 to 31, or AsRunDay."
+    raise BillfoldError(msg)

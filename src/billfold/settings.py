@@ -1,0 +1,125 @@
+"""The rules that a book's owner chooses by name: allowed values and defaults (design section 5)."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from billfold.book import Book, Change, Commit
+from billfold.errors import BillfoldError
+from billfold.money import CURRENCIES
+from billfold.names import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "ungrouped": ("auto", "separate", "pooled"),
+    "consolidate_invoices": ("yes", "no"),
+    "document_type_rule": ("net", "net_by_charge", "negative_charges", "negative_and_zero_credits"),
+    "month_basis": ("actual", "actual_360", "strict_30_360"),
+    "long_period_proration": ("month_first", "by_day"),
+    "credit_basis": ("used_part", "unused_part"),
+    "credit_one_time": ("no", "yes"),
+    "rounding_mode": ("half_up", "up", "down"),
+    "schedule_consumption": ("union_term", "start_date"),
+    "numbering": ("at_posting",),
+}
+"""Settings with their values, the default first."""
+
+NOT_YET: Final = ("month_basis", "long_period_proration", "credit_basis", "credit_one_time", "schedule_consumption")
+"""Settings of rules that this version does not apply; a value other than the default would be a broken promise."""
+
+_INCREMENT: Final = "rounding_increment."
+_STEP: Final = re.compile(r"0*\.?0*[125]0*\.?0*")
+
+
+def current(stored: pl.DataFrame) -> dict[str, str]:
+    """Every setting by name: what the book stores over the defaults."""
+    return {name: values[0] for name, values in CHOICES.items()} | dict(stored.select("name", "value").iter_rows())
+
+
+def show(book: Book) -> dict[str, str]:
+    """The book's settings, by name."""
+    return current(book.read("settings").collect())
+
+
+def change(book: Book, assignments: Mapping[str, str]) -> dict[str, str]:
+    """Store settings, all of them or none; returns all settings as they are now.
+
+    Raises:
+        BillfoldError: a name or value is not one of those allowed.
+    """
+    head = book.head()
+    checked = {name: _checked(name, str(value)) for name, value in assignments.items()}
+    before = show(book)
+    rows = pl.DataFrame({"name": list(checked), "value": list(checked.values())}, schema={"name": pl.String, "value": pl.String})
+    rows = rows.filter(pl.Series([before.get(n) != v for n, v in checked.items()], dtype=pl.Boolean)).sort("name")
+    if rows.height:
+        book.commit(head, Commit("settings", [Change("settings", rows, replace=True)]))
+    return show(book)
+
+
+def parse(arguments: Sequence[str]) -> dict[str, str]:
+    """`NAME=VALUE` arguments as a mapping."""
+    pairs = [a.partition("=") for a in arguments]
+    for name, equals, _ in pairs:
+        if not equals:
+            msg = f"{name!r} is not a setting: write NAME=VALUE, or give a file that ends in .toml."
+            raise BillfoldError(msg)
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def from_toml(path: Path) -> dict[str, str]:
+    """The settings in a TOML file; a table such as `[rounding_increment]` joins its names with a point."""
+    try:
+        return _flat(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
+        msg = f"{path} can't be read as TOML: {e}"
+        raise BillfoldError(msg) from e
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in table.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+    return flat
+
+
+def _checked(name: str, value: str) -> str:
+    if name.startswith(_INCREMENT):
+        return _checked_increment(name, value)
+    if name not in CHOICES:
+        msg = f"There is no setting {name!r}{nearest(name, CHOICES)}; they are {', '.join(CHOICES)} and {_INCREMENT}CUR."
+        raise BillfoldError(msg)
+    if value not in CHOICES[name]:
+        msg = f"The setting {name} can't be {value!r}: it is one of {', '.join(CHOICES[name])}."
+        raise BillfoldError(msg)
+    if name in NOT_YET and value != CHOICES[name][0]:
+        msg = f"The setting {name} can't be {value} yet: this version of billfold does not apply it."
+        raise BillfoldError(msg)
+    return value
+
+
+def _checked_increment(name: str, value: str) -> str:
+    currency = name.removeprefix(_INCREMENT)
+    if currency not in CURRENCIES:
+        msg = f"{name}: {currency!r} is not an ISO 4217 currency{nearest(currency, CURRENCIES)}."
+        raise BillfoldError(msg)
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        number = Decimal(0)
+    fits = number > 0 and _STEP.fullmatch(value) and number == round(number, 4)
+    if not fits:
+        msg = f"{name} can't be {value!r}: it is 1, 2 or 5 times a power of ten, 0.0001 or more, such as 0.05."
+        raise BillfoldError(msg)
+    return value

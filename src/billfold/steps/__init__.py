@@ -1,0 +1,1 @@
+"""The line's steps: functions from frames to frames, without IO, clock or state. They never import each other."""

@@ -1,0 +1,45 @@
+"""Step 3: which lines share a document (design section 4). Adds the components of the group key to each line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def group(lines: pl.LazyFrame, settings: Mapping[str, str]) -> pl.LazyFrame:
+    """Lines with `lines.KEY`: two lines share a document only if they agree in every component.
+
+    `invoice_separately` beats group number and consolidation, so these components are blank on such lines.
+    """
+    of_order = pl.col("source_type") == "OrderLineItem"
+    apart = pl.col("invoice_separately").fill_null(value=False)
+    number = pl.col("invoice_group_number").str.strip_chars().str.to_lowercase()
+    carrier = (
+        pl.when(of_order)
+        .then(pl.struct("order_number", "item_number").struct.json_encode())
+        .otherwise(pl.struct("subscription_number").struct.json_encode())
+    )
+    alone = _blanks_stay_alone(settings["ungrouped"])
+    origin = pl.when(of_order).then(pl.lit("Order")).otherwise(pl.lit("Subscription"))
+    consolidated = settings["consolidate_invoices"] == "yes"
+    return lines.with_columns(
+        separate_subscription=pl.when(apart).then("subscription_number"),
+        group_number=pl.when(~apart).then(number),
+        ungrouped=pl.when(~apart & number.is_null() & alone).then(carrier),
+        origin=pl.lit(None, dtype=pl.String) if consolidated else pl.when(~apart).then(origin),
+    )
+
+
+def _blanks_stay_alone(policy: str) -> pl.Expr:
+    """Whether lines without a group number get documents of their own (design section 4.4)."""
+    match policy:
+        case "separate":
+            return pl.lit(value=True)
+        case "pooled":
+            return pl.lit(value=False)
+        case _:
+            return pl.col("account_has_numbers") & ~pl.col("has_configuration")

@@ -1,0 +1,107 @@
+"""Step 5: the promises, checked on a run's own documents before anything is written (design section 6)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pandera.errors
+import polars as pl
+
+from billfold.contracts import TABLES, columns
+from billfold.errors import PromiseError
+from billfold.lines import IDENTITY, KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from billfold.steps.assemble import Assembled, Documents
+
+_KINDS: Final = (("invoices", "invoice_items", "invoice_id", 1), ("credit_memos", "credit_memo_items", "credit_memo_id", -1))
+
+
+def validate(owed: pl.DataFrame, assembled: Assembled) -> Documents:
+    """The documents, in the columns of their tables.
+
+    Raises:
+        PromiseError: a promise does not hold; nothing has been written.
+    """
+    for name, promise in PROMISES.items():
+        said = promise(owed, assembled)
+        if said:
+            msg = f"The promise {name!r} does not hold ({said}): a fault of billfold, nothing was written."
+            raise PromiseError(msg)
+    return _conforming(assembled.documents)
+
+
+def _partition(owed: pl.DataFrame, assembled: Assembled) -> str:
+    """Every line that was owed is on one item, or its account is parked."""
+    identity = list(IDENTITY)
+    on_items = pl.concat(getattr(assembled.documents, items).select(identity) for _, items, _, _ in _KINDS)
+    if on_items.height != assembled.lines.height or on_items.join(owed, on=identity, how="anti", nulls_equal=True).height:
+        return "items that nobody owed"
+    missing = owed.join(on_items, on=identity, how="anti", nulls_equal=True)
+    lost = missing.join(assembled.documents.parked_accounts, on="account_number", how="anti")
+    return f"{lost.height} lines are on no document" if lost.height else ""
+
+
+def _once(_: pl.DataFrame, assembled: Assembled) -> str:
+    """No line twice."""
+    doubled = assembled.lines.select(list(IDENTITY)).is_duplicated().sum()
+    return f"{doubled} lines occur more than once" if doubled else ""
+
+
+def _sums(_: pl.DataFrame, assembled: Assembled) -> str:
+    """Items add up to their header, and lines to documents per account and currency."""
+    for headers, items, key, _sign in _KINDS:
+        added = getattr(assembled.documents, items).group_by(key).agg(added=pl.col("amount").sum(), count=pl.len())
+        both = getattr(assembled.documents, headers).join(added, on=key, how="full")
+        wrong = both.filter((pl.col("added").ne_missing(pl.col("amount"))) | (pl.col("count").ne_missing(pl.col("item_count"))))
+        if wrong.height:
+            return f"{wrong.height} {headers} differ from the sum of their items"
+    by = ("account_number", "currency")
+    billed = pl.concat(
+        getattr(assembled.documents, headers).select(*by, amount=pl.col("amount") * sign) for headers, _, _, sign in _KINDS
+    )
+    totals = billed.group_by(by).agg(billed=pl.col("amount").sum())
+    lines = assembled.lines.group_by(by).agg(owed=pl.col("amount").sum().cast(pl.Decimal(38, 4)))
+    wrong = totals.join(lines, on=by, how="full").filter(pl.col("billed").ne_missing(pl.col("owed")))
+    return f"{wrong.height} accounts' documents differ from their lines" if wrong.height else ""
+
+
+def _one_value(_: pl.DataFrame, assembled: Assembled) -> str:
+    """A document has one value for every group component."""
+    spread = assembled.lines.select("document", *KEY).unique().height - assembled.lines["document"].n_unique()
+    return f"{spread} documents mix values of a component" if spread else ""
+
+
+def _no_needless_split(_: pl.DataFrame, assembled: Assembled) -> str:
+    """Two documents of one kind differ in some component."""
+    documents = assembled.lines.select("document", "kind", *KEY).unique()
+    needless = documents.height - documents.select("kind", *KEY).unique().height
+    return f"{needless} documents agree with another in every component" if needless else ""
+
+
+def _conforming(documents: Documents) -> Documents:
+    """The frames in their tables' column order, checked against the contracts."""
+    return type(documents)(**{name: _checked(name, frame) for name, frame in vars(documents).items()})
+
+
+def _checked(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    model = TABLES[table]
+    shaped = frame.select(pl.col(c.name).cast(c.dtype) for c in columns(model).values())
+    try:
+        model.validate(shaped, lazy=True)
+    except pandera.errors.SchemaErrors as e:
+        case = pl.DataFrame(e.failure_cases).row(0, named=True)
+        msg = f"A row of {table} breaks its contract ({case['column']}: {case['check']}): a fault of billfold, nothing was written."
+        raise PromiseError(msg) from e
+    return shaped
+
+
+PROMISES: Final[Mapping[str, Callable[[pl.DataFrame, Assembled], str]]] = {
+    "partition": _partition,
+    "once": _once,
+    "sums": _sums,
+    "one value": _one_value,
+    "no needless split": _no_needless_split,
+}
