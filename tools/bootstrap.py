@@ -126,11 +126,7 @@ def has_system_certificates() -> bool:
     paths = ssl.get_default_verify_paths()
     # A store is a file, a folder, or part of an operating system that always has one.
     folder = Path(paths.capath or os.devnull)
-    return (
-        bool(paths.cafile)
-        or (folder.is_dir() and any(folder.iterdir()))
-        or sys.platform in ("darwin", "win32")
-    )
+    return bool(paths.cafile) or (folder.is_dir() and any(folder.iterdir())) or sys.platform in ("darwin", "win32")
 
 
 def follow_pip_settings() -> None:

@@ -600,9 +600,7 @@ def encoded(case: Case) -> list[str]:
     custom_fields = {name for item in items for name in custom(item.fields) if name not in item.fields}
     notes = {
         f"Accounts without a stated currency have {CURRENCY}.": not all(a.currency for a in case.accounts),
-        f"Items without a stated amount cost {PRICE}.": any(
-            "amount" not in i.model_fields_set for i in items
-        ),
+        f"Items without a stated amount cost {PRICE}.": any("amount" not in i.model_fields_set for i in items),
         _charge_note(case): case.charges,
         f"Custom fields printed without their suffix: {', '.join(custom_fields)}.": custom_fields,
         "The case states prefix and number; account and order line item were added.": case.expected_number,
@@ -657,9 +655,7 @@ def billable(case: Case) -> Case:
 def _numbered(case: Case) -> Document:
     numbers = case.expected_number
     if isinstance(numbers, dict):
-        return Document(
-            account="ACC", items=["LINE"], number=numbers["Posted"], draft_number=numbers["Draft"]
-        )
+        return Document(account="ACC", items=["LINE"], number=numbers["Posted"], draft_number=numbers["Draft"])
     return Document(account="ACC", items=["LINE"], number=numbers)
 
 

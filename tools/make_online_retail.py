@@ -24,9 +24,7 @@ IS_ADJUSTMENT: Final = INVOICE.str.starts_with("A")
 LINE_DATE: Final = pl.col("InvoiceDate").dt.date()
 
 ACCOUNT_NUMBER: Final = (
-    pl.when(IS_ADJUSTMENT)
-    .then(pl.lit(ADJUSTMENTS))
-    .otherwise(pl.col("Customer ID").cast(pl.String).fill_null(WALK_IN))
+    pl.when(IS_ADJUSTMENT).then(pl.lit(ADJUSTMENTS)).otherwise(pl.col("Customer ID").cast(pl.String).fill_null(WALK_IN))
 )
 # A return's quantity counts what came back. It is negated, not made absolute: on C496350 the source has goods
 # going out, and the absolute value would turn its charge into a credit.

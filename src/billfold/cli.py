@@ -116,7 +116,9 @@ def run(
         excluded_charge_types=exclude_charge_type or (), subscriptions=subscriptions, order_line_items=order_line_items,
     )  # fmt: skip
     with Book(_book) as book, receipts.working("run") as progress:
-        receipt = preview(book, request, progress=progress) if dry_run else bill(book, request, post=post, progress=progress)
+        receipt = (
+            preview(book, request, progress=progress) if dry_run else bill(book, request, post=post, progress=progress)
+        )
     receipts.show_run(receipt, request, _book, dry_run=dry_run, as_json=as_json)
     if receipt.committed and receipt.documents.parked_accounts.height:
         raise typer.Exit(EXIT_PARKED)
@@ -247,7 +249,8 @@ def main() -> NoReturn:
         if os.environ.get("BILLFOLD_DEBUG"):
             raise
         said = " ".join(str(e).split())[:300]
-        typer.echo(f"billfold: failed unexpectedly, nothing was committed ({type(e).__name__}: {said}); BILLFOLD_DEBUG=1 shows where.", err=True)
+        typer.echo(
+            f"billfold: failed unexpectedly, nothing was committed ({type(e).__name__}: {said}); BILLFOLD_DEBUG=1 shows where.",
+            err=True,
+        )
     sys.exit(1)
-
-

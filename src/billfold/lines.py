@@ -63,7 +63,13 @@ LINE: Final = pl.Schema(
 """Columns of lines. `group_values` is a JSON array, `invoice_group_value` shows it; `account_number` is the invoice owner."""
 
 TROUBLE: Final = pl.Schema(
-    {"account_number": pl.String(), "origin": pl.String(), "step": pl.String(), "reason": pl.String(), "detail": pl.String()}
+    {
+        "account_number": pl.String(),
+        "origin": pl.String(),
+        "step": pl.String(),
+        "reason": pl.String(),
+        "detail": pl.String(),
+    }
 )
 """Why an account can't be billed. With an `origin`, only its lines from there can't."""
 

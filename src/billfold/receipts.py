@@ -120,13 +120,17 @@ def show_run(receipt: Receipt, request: RunRequest, book: Path, *, dry_run: bool
         _show_parked(console, receipt)
         return
     verb = "Would make (dry run, nothing was written)" if dry_run else f"{receipt.status}"
-    console.print(f"[bold]{receipt.bill_run_number}[/bold]  {verb}  ·  target date {request.target_date}  ·  invoice date {request.invoice_date}")
+    console.print(
+        f"[bold]{receipt.bill_run_number}[/bold]  {verb}  ·  target date {request.target_date}  ·  invoice date {request.invoice_date}"
+    )
     _show_counts(console, receipt)
     _show_amounts(console, receipt)
     _show_parked(console, receipt)
     _show_largest(console, receipt)
     lines = receipt.documents.invoice_items.height + receipt.documents.credit_memo_items.height
-    console.print(f"{lines:,} lines in {receipt.seconds:.1f} s ({lines / max(receipt.seconds, 0.001):,.0f} lines a second)")
+    console.print(
+        f"{lines:,} lines in {receipt.seconds:.1f} s ({lines / max(receipt.seconds, 0.001):,.0f} lines a second)"
+    )
     _show_next(console, receipt, book, dry_run=dry_run)
 
 
@@ -191,7 +195,9 @@ def _show_largest(console: Console, receipt: Receipt) -> None:
     for row in largest.iter_rows(named=True):
         group = row["invoice_group_value"] or row["invoice_group_number"] or ""
         amount = f"{row['currency']} {money(row['amount'])}"
-        table.add_row(row["invoice_number"], escape(row["account_number"]), escape(group), f"{row['item_count']:,}", amount)
+        table.add_row(
+            row["invoice_number"], escape(row["account_number"]), escape(group), f"{row['item_count']:,}", amount
+        )
     console.print(table)
 
 
@@ -208,11 +214,19 @@ def _show_next(console: Console, receipt: Receipt, book: Path, *, dry_run: bool)
 def show_posted(receipt: Receipt, *, as_json: bool) -> None:
     """What was made final."""
     if as_json:
-        _print_json({k: v for k, v in _run_document(receipt, dry_run=False).items() if k in ("bill_run_number", "status", "invoices", "credit_memos", "amounts")})
+        _print_json(
+            {
+                k: v
+                for k, v in _run_document(receipt, dry_run=False).items()
+                if k in ("bill_run_number", "status", "invoices", "credit_memos", "amounts")
+            }
+        )
         return
     console = _console()
     documents = receipt.documents
-    console.print(f"[bold]{receipt.bill_run_number}[/bold]  Posted  ·  {documents.invoices.height:,} invoices, {documents.credit_memos.height:,} credit memos")
+    console.print(
+        f"[bold]{receipt.bill_run_number}[/bold]  Posted  ·  {documents.invoices.height:,} invoices, {documents.credit_memos.height:,} credit memos"
+    )
     for kind, number in (("invoices", "invoice_number"), ("credit_memos", "credit_memo_number")):
         numbers = getattr(documents, kind)[number]
         if len(numbers):
@@ -243,7 +257,9 @@ def show_runs(rows: pl.DataFrame, *, as_json: bool) -> None:
     for row in rows.iter_rows(named=True):
         sums: Mapping[str, Mapping[str, str]] = json.loads(row["amounts"])
         both = ["\n".join(f"{c} {money(s[k])}" for c, s in sums.items()) for k in ("invoices", "credit_memos")]
-        table.add_row(row["bill_run_number"], row["status"], str(row["target_date"]), *(f"{row[n]:,}" for n in numbers), *both)
+        table.add_row(
+            row["bill_run_number"], row["status"], str(row["target_date"]), *(f"{row[n]:,}" for n in numbers), *both
+        )
     _console().print(table)
 
 
@@ -271,7 +287,10 @@ def show_grouping(groups: Sequence[Mapping[str, Any]], *, as_json: bool) -> None
     table = _table("number", "name", "used by", "charges grouped by", "order lines grouped by")
     for group in groups:
         used = (["all other accounts"] if group["is_default"] else []) + list(group["accounts"])
-        sides = [", ".join(f"{f['objectType']}.{f['field']}" for f in group["meta"].get(side, [])) for side in ("subscriptionGroup", "orderLineItemGroup")]
+        sides = [
+            ", ".join(f"{f['objectType']}.{f['field']}" for f in group["meta"].get(side, []))
+            for side in ("subscriptionGroup", "orderLineItemGroup")
+        ]
         table.add_row(group["number"], escape(group["name"]), escape(", ".join(used)), *map(escape, sides))
     _console().print(table)
 
@@ -315,7 +334,14 @@ def _encoded(rows: pl.DataFrame, output: str) -> bytes:
         case _:
             nested = [c for c, t in rows.schema.items() if t.is_nested()]
             flat = rows.with_columns(
-                pl.Series(c, [None if v is None else json.dumps(v, default=_plain, ensure_ascii=False) for v in rows[c].to_list()], dtype=pl.String)
+                pl.Series(
+                    c,
+                    [
+                        None if v is None else json.dumps(v, default=_plain, ensure_ascii=False)
+                        for v in rows[c].to_list()
+                    ],
+                    dtype=pl.String,
+                )
                 for c in nested
             )
             return flat.write_csv().encode()
@@ -325,7 +351,14 @@ def _show_table(rows: pl.DataFrame) -> None:
     numeric = [c for c, t in rows.schema.items() if t.is_numeric()]
     table = _table(*rows.columns, right=numeric)
     for row in rows.head(_SHOWN_ROWS).iter_rows():
-        table.add_row(*("" if v is None else escape(str(_plain(v)) if not isinstance(v, dict | list) else json.dumps(v, default=_plain)) for v in row))
+        table.add_row(
+            *(
+                ""
+                if v is None
+                else escape(str(_plain(v)) if not isinstance(v, dict | list) else json.dumps(v, default=_plain))
+                for v in row
+            )
+        )
     console = _console()
     console.print(table)
     if rows.height > _SHOWN_ROWS:

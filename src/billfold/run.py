@@ -21,7 +21,8 @@ from billfold.settings import current
 from billfold.steps.assemble import Documents, assemble
 from billfold.steps.group import group
 from billfold.steps.load import load
-from billfold.steps.post import Headers, number_drafts, post as post_headers
+from billfold.steps.post import Headers, number_drafts
+from billfold.steps.post import post as post_headers
 from billfold.steps.rate import rate
 from billfold.steps.resolve import resolve
 from billfold.steps.validate import validate
@@ -118,7 +119,11 @@ def cancel(book: Book, bill_run_number: str, *, clock: Clock = now) -> None:
     head = book.head()
     row = _of_drafts(book, bill_run_number, "canceled")
     documents = _stored(book, row).documents
-    rows = {"bill_runs": row.with_columns(finished_at=pl.lit(_naive(clock()))), "invoices": documents.invoices, "credit_memos": documents.credit_memos}
+    rows = {
+        "bill_runs": row.with_columns(finished_at=pl.lit(_naive(clock()))),
+        "invoices": documents.invoices,
+        "credit_memos": documents.credit_memos,
+    }
     changes = [Change(t, r.with_columns(status=pl.lit("Canceled")), replace=True) for t, r in rows.items()]
     book.commit(head, Commit(f"cancel {bill_run_number}", changes))
 
@@ -167,7 +172,9 @@ def _line(book: Book, head: Head, request: RunRequest, progress: Progress) -> tu
     _refuse_unknown_accounts(inputs.all_accounts, request)
     progress("rating and grouping")
     rated = rate(resolve(inputs), request.target_date, inputs.settings, _currencies(book, head))
-    lines, troubles, accounts = pl.collect_all([group(rated.lines, inputs.settings), rated.troubles, inputs.accounts.select("account_number")])
+    lines, troubles, accounts = pl.collect_all(
+        [group(rated.lines, inputs.settings), rated.troubles, inputs.accounts.select("account_number")]
+    )
     progress("assembling")
     counters = book.counters()
     number = f"BR-{counters.get('bill_run', 0) + 1:08d}"
@@ -183,7 +190,9 @@ def _line(book: Book, head: Head, request: RunRequest, progress: Progress) -> tu
 
 def _receipt(book: Book, head: Head, number: str, accounts: pl.DataFrame, documents: Documents) -> Receipt:
     parked = documents.parked_accounts.select("account_number")
-    billed = pl.concat([documents.invoices.select("account_number"), documents.credit_memos.select("account_number")]).unique()
+    billed = pl.concat(
+        [documents.invoices.select("account_number"), documents.credit_memos.select("account_number")]
+    ).unique()
     billed = billed.join(parked, on="account_number", how="anti")
     due = billed.height > 0 or documents.invoices.height > 0 or _newly_parked(book, head, documents.parked_accounts)
     return Receipt(
@@ -231,12 +240,17 @@ def _refuse_equal_numbers(book: Book, final: Headers) -> None:
 def _stored(book: Book, row: pl.DataFrame) -> Receipt:
     run = row.row(0, named=True)
     number = run["bill_run_number"]
-    tables = {t: book.read(t).filter(bill_run_number=number).collect() for t in ("invoices", "credit_memos", "parked_accounts")}
+    tables = {
+        t: book.read(t).filter(bill_run_number=number).collect()
+        for t in ("invoices", "credit_memos", "parked_accounts")
+    }
     items = {t: pl.DataFrame() for t in ("invoice_items", "credit_memo_items")}
     return Receipt(number, run["status"], run["snapshot_id"], run["accounts_billed"], run["accounts_nothing_due"], Documents(**tables, **items), committed=True)  # fmt: skip
 
 
-def _bill_run(receipt: Receipt, request: RunRequest, head: Head, started_at: datetime, finished_at: datetime) -> pl.DataFrame:
+def _bill_run(
+    receipt: Receipt, request: RunRequest, head: Head, started_at: datetime, finished_at: datetime
+) -> pl.DataFrame:
     documents = receipt.documents
     canonical = request.canonical()
     row = {

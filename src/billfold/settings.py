@@ -58,7 +58,9 @@ def change(book: Book, assignments: Mapping[str, str]) -> dict[str, str]:
     head = book.head()
     checked = {name: _checked(name, str(value)) for name, value in assignments.items()}
     before = show(book)
-    rows = pl.DataFrame({"name": list(checked), "value": list(checked.values())}, schema={"name": pl.String, "value": pl.String})
+    rows = pl.DataFrame(
+        {"name": list(checked), "value": list(checked.values())}, schema={"name": pl.String, "value": pl.String}
+    )
     rows = rows.filter(pl.Series([before.get(n) != v for n, v in checked.items()], dtype=pl.Boolean)).sort("name")
     if rows.height:
         book.commit(head, Commit("settings", [Change("settings", rows, replace=True)]))
@@ -98,7 +100,9 @@ def _checked(name: str, value: str) -> str:
     if name.startswith(_INCREMENT):
         return _checked_increment(name, value)
     if name not in CHOICES:
-        msg = f"There is no setting {name!r}{nearest(name, CHOICES)}; they are {', '.join(CHOICES)} and {_INCREMENT}CUR."
+        msg = (
+            f"There is no setting {name!r}{nearest(name, CHOICES)}; they are {', '.join(CHOICES)} and {_INCREMENT}CUR."
+        )
         raise BillfoldError(msg)
     if value not in CHOICES[name]:
         msg = f"The setting {name} can't be {value!r}: it is one of {', '.join(CHOICES[name])}."

@@ -13,7 +13,6 @@ import sqlite3
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 import duckdb
@@ -26,6 +25,7 @@ from billfold.errors import BookError, ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 SCHEMA_VERSION: Final = 1
 """Version of a book's layout; `migrate` brings older books up to it."""
@@ -87,7 +87,9 @@ class Book:
             )
             raise BookError(msg)
         if found < SCHEMA_VERSION and not read_only:
-            msg = f"The book in {folder} has the older version {found}: `billfold migrate` brings it to {SCHEMA_VERSION}."
+            msg = (
+                f"The book in {folder} has the older version {found}: `billfold migrate` brings it to {SCHEMA_VERSION}."
+            )
             raise BookError(msg)
 
     @classmethod
@@ -220,7 +222,9 @@ class Book:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{uuid.uuid4().hex}.parquet"
         try:
-            change.rows.rechunk().write_parquet(path, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP)
+            change.rows.rechunk().write_parquet(
+                path, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP
+            )
         except OSError:
             path.unlink(missing_ok=True)
             raise

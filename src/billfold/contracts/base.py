@@ -57,7 +57,7 @@ def plain(value: str) -> str:
     return re.sub(r"[^a-z0-9]", "", value.lower()).removesuffix("pricing")
 
 
-def field(  # noqa: PLR0913 - one argument for each thing that a column can say about itself
+def field(
     meaning: str,
     *,
     rule: str = "",
@@ -111,4 +111,3 @@ def _column(name: str, spec: Any) -> Column:
 def keys(model: type[Table]) -> tuple[str, ...]:
     """The columns that identify a row."""
     return tuple(model.to_schema().unique or ())
-

@@ -85,9 +85,15 @@ class InvoiceGroups(Table):
     """Configurations of invoice grouping: which fields' values a document shares (`billfold grouping set`)."""
 
     number: str = key("The configuration's number, IG-00000001")
-    name: str = field("Its name, for people", required=True, rule="1 to 254 characters", str_length={"min_value": 1, "max_value": 254})
-    is_default: bool = field("Applies to every account without a configuration of its own; one row at most", default=False)
-    meta: str = field("The settings API's JSON: ordered fields of subscriptionGroup and orderLineItemGroup", required=True)
+    name: str = field(
+        "Its name, for people", required=True, rule="1 to 254 characters", str_length={"min_value": 1, "max_value": 254}
+    )
+    is_default: bool = field(
+        "Applies to every account without a configuration of its own; one row at most", default=False
+    )
+    meta: str = field(
+        "The settings API's JSON: ordered fields of subscriptionGroup and orderLineItemGroup", required=True
+    )
 
     class Config(Table.Config):
         """One row a configuration."""

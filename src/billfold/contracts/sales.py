@@ -99,9 +99,7 @@ class Priced(Table):
             "TermStartDay", "TermEndDay",
         ),
     )  # fmt: skip
-    bill_cycle_day: int = field(
-        "That day, for SpecificDayofMonth; 31 is the month's last", rule="1 to 31", ge=1, le=31
-    )
+    bill_cycle_day: int = field("That day, for SpecificDayofMonth; 31 is the month's last", rule="1 to 31", ge=1, le=31)
     billing_period_alignment: str = field(
         "The date from which periods are counted", default="AlignToCharge",
         values=("AlignToCharge", "AlignToSubscriptionStart", "AlignToTermStart", "AlignToTermEnd"),
@@ -221,9 +219,13 @@ class OrderLineItems(Table):
         "Only lines that were sent to billing are billed", default="Executing",
         values=("Executing", "Booked", "SentToBilling", "Complete", "Canceled"),
     )  # fmt: skip
-    quantity: Price = field("Units sold or, in a return, given back; a negative number takes back; blank is 1", rule=DECIMAL)
+    quantity: Price = field(
+        "Units sold or, in a return, given back; a negative number takes back; blank is 1", rule=DECIMAL
+    )
     uom: str = field("Unit of measure")
-    amount_per_unit: Price = field("Price of one unit after discounts; blank is reckoned from the list price", rule=DECIMAL)
+    amount_per_unit: Price = field(
+        "Price of one unit after discounts; blank is reckoned from the list price", rule=DECIMAL
+    )
     list_price_per_unit: Price = field("Price of one unit before the discount", rule=DECIMAL)
     discount_type: str = field("What `discount` means", values=("Percentage", "FixedAmount", "None"))
     discount: Price = field("Percent, or amount per unit, taken off the list price", rule=DECIMAL)

@@ -91,7 +91,12 @@ def _typed(cells: pl.Series, column: Column) -> pl.Series:
 
 def _as_text(cells: pl.Series, column: Column) -> pl.Series:
     if cells.dtype.is_nested():
-        cells = pl.Series([None if v is None else pl.Series([v]).struct.json_encode()[0] if isinstance(v, dict) else str(v) for v in cells])
+        cells = pl.Series(
+            [
+                None if v is None else pl.Series([v]).struct.json_encode()[0] if isinstance(v, dict) else str(v)
+                for v in cells
+            ]
+        )
     if not column.values:
         return _exact_cast(cells, pl.String())
     spellings = {v: column.spelling(v) for v in cells.cast(pl.String).unique().drop_nulls()}
@@ -102,13 +107,17 @@ def _from_text(cell: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     """Text read strictly: no thousands separators, no exponents, no other date order."""
     match dtype:
         case pl.Decimal():
-            fits = cell.str.contains(rf"^[+-]?(\d{{1,{dtype.precision - dtype.scale}}}(\.\d{{0,{dtype.scale}}})?|\.\d{{1,{dtype.scale}}})$")
+            fits = cell.str.contains(
+                rf"^[+-]?(\d{{1,{dtype.precision - dtype.scale}}}(\.\d{{0,{dtype.scale}}})?|\.\d{{1,{dtype.scale}}})$"
+            )
             return pl.when(fits).then(cell).str.to_decimal(scale=dtype.scale).cast(dtype)
         case pl.Int64():
             return pl.when(cell.str.contains(r"^[+-]?\d{1,18}$")).then(cell).cast(pl.Int64)
         case pl.Boolean():
             word = cell.str.to_lowercase()
-            return pl.when(word.is_in(["true", "yes", "1"])).then(True).when(word.is_in(["false", "no", "0"])).then(False)  # noqa: FBT003 - polars takes it by position
+            return (
+                pl.when(word.is_in(["true", "yes", "1"])).then(True).when(word.is_in(["false", "no", "0"])).then(False)
+            )
         case pl.Date():
             day = pl.when(cell.str.contains(r"^\d{4}-\d{2}-\d{2}$")).then(cell).str.to_date("%Y-%m-%d", strict=False)
             return pl.when(day >= _EARLIEST).then(day)
@@ -187,7 +196,9 @@ def _said(cases: pl.DataFrame, rows: pl.DataFrame, model: type[Table]) -> pl.Dat
     if said["row"].null_count():
         msg = f"A contract of {model.__name__} can't be checked: {said['rule'][0]}"
         raise BillfoldError(msg)
-    named = rows.select(_key=pl.concat_str(pl.col(keys(model)), separator="/", ignore_nulls=True)).with_row_index("row", offset=1)
+    named = rows.select(_key=pl.concat_str(pl.col(keys(model)), separator="/", ignore_nulls=True)).with_row_index(
+        "row", offset=1
+    )
     return (
         said.join(named.with_columns(pl.col("row").cast(pl.Int64)), on="row", how="left", maintain_order="left")
         .with_columns(value=pl.when(pl.col("column") == "").then("_key").otherwise("value"))

@@ -148,7 +148,12 @@ def _series(path: Path, name: str, values: list[Any]) -> pl.Series:
     if name.endswith("__c") and kinds <= {bool}:
         return pl.Series(name, values, dtype=pl.Boolean if kinds else pl.String)
     if name.endswith("__c") and kinds == {int}:
-        return pl.Series(name, values, dtype=pl.Int64 if max(map(abs, filter(None, values)), default=0) < 2**63 else pl.String, strict=False)
+        return pl.Series(
+            name,
+            values,
+            dtype=pl.Int64 if max(map(abs, filter(None, values)), default=0) < 2**63 else pl.String,
+            strict=False,
+        )
     if name.endswith("__c") and kinds <= {int, Decimal}:
         return pl.Series(name, [None if v is None else Decimal(v) for v in values])
     if name.endswith("__c") and len(kinds) > 1 and not kinds <= {dict, list}:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from billfold.book import Book, Change, Commit
+from billfold.configure import refuse_while_drafts
 from billfold.contracts import INPUTS, columns, keys
 from billfold.errors import InputError
-from billfold.configure import refuse_while_drafts
 from billfold.intake.conform import FAULT, Conformed, conform
 from billfold.intake.files import read, sources
 from billfold.intake.references import Parents, dangling, unstated_currency
@@ -78,7 +78,9 @@ def _merge(book: Book, table: str, conformed: Conformed) -> tuple[pl.DataFrame, 
     untold = [c for c in existing.columns if c not in conformed.given]
     if untold:
         kept = existing.select(*on, *(pl.col(c).alias(f"{c} kept") for c in untold), _there=pl.lit(value=True))
-        rows = rows.with_columns(pl.lit(None, dtype=existing.schema[c]).alias(c) for c in untold if c not in rows.columns)
+        rows = rows.with_columns(
+            pl.lit(None, dtype=existing.schema[c]).alias(c) for c in untold if c not in rows.columns
+        )
         rows = (
             rows.join(kept, on=on, how="left", maintain_order="left")
             .with_columns(pl.when(pl.col("_there")).then(f"{c} kept").otherwise(c).alias(c) for c in untold)
@@ -107,7 +109,9 @@ def _refuse_faults(conformed: dict[str, Conformed], paths: dict[str, Path], faul
     raise InputError(msg, rows)
 
 
-def _refuse_regrouping(book: Book, changed: pl.DataFrame | None, merged: tuple[pl.DataFrame, pl.DataFrame] | None) -> None:
+def _refuse_regrouping(
+    book: Book, changed: pl.DataFrame | None, merged: tuple[pl.DataFrame, pl.DataFrame] | None
+) -> None:
     """Giving an account another grouping is a change of configuration, which waits for drafts to be settled."""
     if changed is None or merged is None:
         return

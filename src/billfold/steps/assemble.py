@@ -148,7 +148,13 @@ def _headers(placed: pl.DataFrame, request: RunRequest, run: RunIdentity) -> pl.
     """One row a document, amounts not yet numbered (`number` is given later)."""
     of_order = (pl.col("source_type") == "OrderLineItem").first()
     mixed = pl.col("source_type_rank").n_unique() > 1
-    source = pl.when(mixed).then(pl.lit("Consolidation")).when(of_order).then(pl.lit("Order")).otherwise(pl.lit("Subscription"))
+    source = (
+        pl.when(mixed)
+        .then(pl.lit("Consolidation"))
+        .when(of_order)
+        .then(pl.lit("Order"))
+        .otherwise(pl.lit("Subscription"))
+    )
     shown = ("invoice_group_number", "invoice_group_value")
     kept = [k for k in KEY if k not in ("separate_subscription", "group_number", "ungrouped", "origin", "group_values")]
     grouped = placed.group_by("document", maintain_order=True).agg(
@@ -180,8 +186,8 @@ def _group_key() -> pl.Expr:
 
 def _items(placed: pl.DataFrame, headers: pl.DataFrame) -> pl.DataFrame:
     """One row a line, under its document's id."""
-    kept = [c for c in (*IDENTITY, "charge_name", "charge_type", "quantity", "unit_price", "uom", "sold_to_contact",
-                        "applied_to_item_id", "processing_type", "account_number", "currency", "kind")]  # fmt: skip
+    kept = [*IDENTITY, "charge_name", "charge_type", "quantity", "unit_price", "uom", "sold_to_contact",
+                        "applied_to_item_id", "processing_type", "account_number", "currency", "kind"]  # fmt: skip
     ids = headers.select("document", "id")
     return placed.join(ids, on="document", how="left", maintain_order="left").select(
         *kept,
@@ -206,6 +212,4 @@ def _parked(troubles: pl.DataFrame, run: RunIdentity) -> pl.DataFrame:
         .agg(pl.col("step", "reason", "detail").first(), more=pl.len() - 1)
     )
     more = pl.when(pl.col("more") > 0).then(pl.format("{} (and {} more)", "reason", "more")).otherwise("reason")
-    return first.select(
-        "account_number", "step", "detail", reason=more, bill_run_number=pl.lit(run.bill_run_number)
-    )
+    return first.select("account_number", "step", "detail", reason=more, bill_run_number=pl.lit(run.bill_run_number))

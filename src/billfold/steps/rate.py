@@ -65,7 +65,13 @@ def _discounted() -> pl.Expr:
     """The list price less the inline discount, for lines without an amount per unit."""
     listed, discount = pl.col("list_price_per_unit").cast(WIDE), pl.col("discount").fill_null(0).cast(WIDE)
     share = discount / pl.lit(100, dtype=WIDE)
-    off = pl.when(discount_type="Percentage").then(listed * share).when(discount_type="FixedAmount").then(discount).otherwise(0)
+    off = (
+        pl.when(discount_type="Percentage")
+        .then(listed * share)
+        .when(discount_type="FixedAmount")
+        .then(discount)
+        .otherwise(0)
+    )
     return (listed - off).round(9, mode="half_away_from_zero").cast(pl.Decimal(28, 9))
 
 
@@ -86,7 +92,11 @@ def _recurring(carriers: Carriers, target: date) -> Rated:
     lines = periods.filter(whole).with_columns(
         service_start_date="service_start", service_end_date=pl.col("service_end").dt.offset_by("-1d")
     )
-    parts = _troubles(periods.filter(~whole), "{} owes a part of a billing period from {}, and parts are not rated yet", pl.col("service_start"))
+    parts = _troubles(
+        periods.filter(~whole),
+        "{} owes a part of a billing period from {}, and parts are not rated yet",
+        pl.col("service_start"),
+    )
     return Rated(_charge_lines(lines, _period_price()), pl.concat([_unrated(live.filter(~fits)), parts]))
 
 

@@ -121,7 +121,9 @@ def _groups(stored: pl.DataFrame) -> dict[str | None, Mapping[str, Any]]:
     return {None if row["is_default"] else row["number"]: json.loads(row["meta"]) for row in rows}
 
 
-def _with_group_values(carriers: pl.LazyFrame, groups: Mapping[str | None, Mapping[str, Any]], side: str) -> pl.LazyFrame:
+def _with_group_values(
+    carriers: pl.LazyFrame, groups: Mapping[str | None, Mapping[str, Any]], side: str
+) -> pl.LazyFrame:
     """The values of the configured fields as they are on the carrier: by position, and joined by `_` for people."""
     schema = carriers.collect_schema()
     encoded = shown = pl.lit(None, dtype=pl.String)
@@ -177,4 +179,3 @@ def _encoded(texts: Sequence[pl.Expr]) -> pl.Expr:
 def _shown(texts: Sequence[pl.Expr]) -> pl.Expr:
     joined = pl.concat_str([t.fill_null("") for t in texts], separator="_")
     return pl.when(pl.any_horizontal(t.is_not_null() for t in texts)).then(joined)
-

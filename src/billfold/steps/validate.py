@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from billfold.steps.assemble import Assembled, Documents
 
-_KINDS: Final = (("invoices", "invoice_items", "invoice_id", 1), ("credit_memos", "credit_memo_items", "credit_memo_id", -1))
+_KINDS: Final = (
+    ("invoices", "invoice_items", "invoice_id", 1),
+    ("credit_memos", "credit_memo_items", "credit_memo_id", -1),
+)
 
 
 def validate(owed: pl.DataFrame, assembled: Assembled) -> Documents:
@@ -37,7 +40,10 @@ def _partition(owed: pl.DataFrame, assembled: Assembled) -> str:
     """Every line that was owed is on one item, or its account is parked."""
     identity = list(IDENTITY)
     on_items = pl.concat(getattr(assembled.documents, items).select(identity) for _, items, _, _ in _KINDS)
-    if on_items.height != assembled.lines.height or on_items.join(owed, on=identity, how="anti", nulls_equal=True).height:
+    if (
+        on_items.height != assembled.lines.height
+        or on_items.join(owed, on=identity, how="anti", nulls_equal=True).height
+    ):
         return "items that nobody owed"
     missing = owed.join(on_items, on=identity, how="anti", nulls_equal=True)
     lost = missing.join(assembled.documents.parked_accounts, on="account_number", how="anti")
@@ -55,12 +61,15 @@ def _sums(_: pl.DataFrame, assembled: Assembled) -> str:
     for headers, items, key, _sign in _KINDS:
         added = getattr(assembled.documents, items).group_by(key).agg(added=pl.col("amount").sum(), count=pl.len())
         both = getattr(assembled.documents, headers).join(added, on=key, how="full")
-        wrong = both.filter((pl.col("added").ne_missing(pl.col("amount"))) | (pl.col("count").ne_missing(pl.col("item_count"))))
+        wrong = both.filter(
+            (pl.col("added").ne_missing(pl.col("amount"))) | (pl.col("count").ne_missing(pl.col("item_count")))
+        )
         if wrong.height:
             return f"{wrong.height} {headers} differ from the sum of their items"
     by = ("account_number", "currency")
     billed = pl.concat(
-        getattr(assembled.documents, headers).select(*by, amount=pl.col("amount") * sign) for headers, _, _, sign in _KINDS
+        getattr(assembled.documents, headers).select(*by, amount=pl.col("amount") * sign)
+        for headers, _, _, sign in _KINDS
     )
     totals = billed.group_by(by).agg(billed=pl.col("amount").sum())
     lines = assembled.lines.group_by(by).agg(owed=pl.col("amount").sum().cast(pl.Decimal(38, 4)))
