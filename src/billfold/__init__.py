@@ -25,7 +25,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - functions and classes alike
     """Import the heavy parts on first use, so that `billfold --help` answers at once."""
     import importlib  # noqa: PLC0415 - as lazy as the rest
 

@@ -181,7 +181,7 @@ def settings_show(*, as_json: AsJson = False) -> None:
     from billfold.book import Book
 
     with Book(_book, read_only=True) as book:
-        receipts.show_settings(settings.show(book), as_json=as_json)
+        receipts.show_settings(settings.show(book), settings.CHOICES, as_json=as_json)
 
 
 @settings_app.command("set")
@@ -197,7 +197,7 @@ def settings_set(
     for file in files:
         wanted = settings.from_toml(Path(file)) | wanted
     with Book(_book) as book:
-        receipts.show_settings(settings.change(book, wanted), as_json=as_json)
+        receipts.show_settings(settings.change(book, wanted), settings.CHOICES, as_json=as_json)
 
 
 @grouping_app.command("set")
@@ -249,8 +249,6 @@ def main() -> NoReturn:
         if os.environ.get("BILLFOLD_DEBUG"):
             raise
         said = " ".join(str(e).split())[:300]
-        typer.echo(
-            f"billfold: failed unexpectedly, nothing was committed ({type(e).__name__}: {said}); BILLFOLD_DEBUG=1 shows where.",
-            err=True,
-        )
+        hint = "BILLFOLD_DEBUG=1 shows where"
+        typer.echo(f"billfold: failed unexpectedly ({type(e).__name__}: {said}); {hint}.", err=True)
     sys.exit(1)

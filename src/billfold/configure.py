@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from billfold.book import Book
-    from billfold.grouping import InvoiceGroup
+    from billfold.grouping import ChargeField, InvoiceGroup, OrderLineField
 
 
 def configure(book: Book, group: InvoiceGroup, accounts: Sequence[str] = ()) -> str:
@@ -28,7 +28,8 @@ def configure(book: Book, group: InvoiceGroup, accounts: Sequence[str] = ()) -> 
     """
     head = book.head()
     refuse_while_drafts(book)
-    for entry in (*group.meta.subscriptionGroup, *group.meta.orderLineItemGroup):
+    entries: tuple[ChargeField | OrderLineField, ...] = (*group.meta.subscriptionGroup, *group.meta.orderLineItemGroup)
+    for entry in entries:
         column_of(entry.objectType, entry.field, list(book.columns(OBJECTS[entry.objectType])))
     stored = book.read("invoice_groups").sort("number").collect()
     same = stored.filter(~pl.col("is_default"), name=group.name) if accounts else stored.filter("is_default")

@@ -60,7 +60,7 @@ LINE: Final = pl.Schema(
         "account_has_numbers": pl.Boolean(),
     }
 )
-"""Columns of lines. `group_values` is a JSON array, `invoice_group_value` shows it; `account_number` is the invoice owner."""
+"""Columns of lines; `account_number` is the invoice owner. `group_values` is JSON, `invoice_group_value` shows it."""
 
 TROUBLE: Final = pl.Schema(
     {

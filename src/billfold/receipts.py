@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from contextlib import contextmanager
@@ -120,9 +121,8 @@ def show_run(receipt: Receipt, request: RunRequest, book: Path, *, dry_run: bool
         _show_parked(console, receipt)
         return
     verb = "Would make (dry run, nothing was written)" if dry_run else f"{receipt.status}"
-    console.print(
-        f"[bold]{receipt.bill_run_number}[/bold]  {verb}  ·  target date {request.target_date}  ·  invoice date {request.invoice_date}"
-    )
+    dates = f"target date {request.target_date}  ·  invoice date {request.invoice_date}"
+    console.print(f"[bold]{receipt.bill_run_number}[/bold]  {verb}  ·  {dates}")
     _show_counts(console, receipt)
     _show_amounts(console, receipt)
     _show_parked(console, receipt)
@@ -207,7 +207,7 @@ def _show_next(console: Console, receipt: Receipt, book: Path, *, dry_run: bool)
     if receipt.status == "Completed" and not dry_run:
         console.print(f"  billfold{option} post {receipt.bill_run_number}")
     console.print(f"  billfold{option} runs")
-    query = "SELECT account_number, count(*) AS invoices, sum(amount) AS amount FROM invoices GROUP BY ALL ORDER BY amount DESC LIMIT 5"
+    query = "SELECT account_number, sum(amount) AS invoiced FROM invoices GROUP BY ALL ORDER BY invoiced DESC LIMIT 5"
     console.print(f'  billfold{option} sql "{query}"', soft_wrap=True)
 
 
@@ -224,9 +224,8 @@ def show_posted(receipt: Receipt, *, as_json: bool) -> None:
         return
     console = _console()
     documents = receipt.documents
-    console.print(
-        f"[bold]{receipt.bill_run_number}[/bold]  Posted  ·  {documents.invoices.height:,} invoices, {documents.credit_memos.height:,} credit memos"
-    )
+    counts = f"{documents.invoices.height:,} invoices, {documents.credit_memos.height:,} credit memos"
+    console.print(f"[bold]{receipt.bill_run_number}[/bold]  Posted  ·  {counts}")
     for kind, number in (("invoices", "invoice_number"), ("credit_memos", "credit_memo_number")):
         numbers = getattr(documents, kind)[number]
         if len(numbers):
@@ -263,16 +262,14 @@ def show_runs(rows: pl.DataFrame, *, as_json: bool) -> None:
     _console().print(table)
 
 
-def show_settings(values: Mapping[str, str], *, as_json: bool) -> None:
+def show_settings(values: Mapping[str, str], choices: Mapping[str, Sequence[str]], *, as_json: bool) -> None:
     """A line a setting, with what else it could be."""
     if as_json:
         _print_json(values)
         return
-    from billfold.settings import CHOICES
-
     table = _table("setting", "value", "may be")
     for name, value in values.items():
-        table.add_row(name, value, ", ".join(CHOICES.get(name, ("1, 2 or 5 times a power of ten",))))
+        table.add_row(name, value, ", ".join(choices.get(name, ("1, 2 or 5 times a power of ten",))))
     _console().print(table)
 
 
@@ -322,8 +319,6 @@ def show_rows(rows: pl.DataFrame, output: str, out: Path | None) -> None:
 
 
 def _encoded(rows: pl.DataFrame, output: str) -> bytes:
-    import io
-
     match output:
         case "json":
             return (json.dumps(rows.to_dicts(), indent=2, default=_plain, ensure_ascii=False) + "\n").encode()

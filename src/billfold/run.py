@@ -245,7 +245,15 @@ def _stored(book: Book, row: pl.DataFrame) -> Receipt:
         for t in ("invoices", "credit_memos", "parked_accounts")
     }
     items = {t: pl.DataFrame() for t in ("invoice_items", "credit_memo_items")}
-    return Receipt(number, run["status"], run["snapshot_id"], run["accounts_billed"], run["accounts_nothing_due"], Documents(**tables, **items), committed=True)  # fmt: skip
+    return Receipt(
+        bill_run_number=number,
+        status=run["status"],
+        snapshot_id=run["snapshot_id"],
+        accounts_billed=run["accounts_billed"],
+        accounts_nothing_due=run["accounts_nothing_due"],
+        documents=Documents(**tables, **items),
+        committed=True,
+    )
 
 
 def _bill_run(

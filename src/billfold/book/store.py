@@ -7,13 +7,12 @@ itself would let two runs insert the same documents side by side; this compare-a
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import sqlite3
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import duckdb
 import polars as pl
@@ -139,7 +138,7 @@ class Book:
         """
         cursor = self._connection.cursor()
         at = self.head().snapshot_id if snapshot_id is None else int(snapshot_id)
-        rows = f"SELECT * FROM book.main.{name(table)} AT (VERSION => {at})"
+        rows = f"SELECT * FROM book.main.{name(table)} AT (VERSION => {at})"  # noqa: S608 - quoted
         files = cursor.execute("FROM ducklake_list_files('book', ?, snapshot_version => ?)", [table, at]).pl()
         schema = cursor.sql(f"{rows} LIMIT 0").pl().schema
         if files["delete_file"].null_count() < files.height:
@@ -235,7 +234,8 @@ class Book:
         if change.replace:
             matches = " AND ".join(f"t.{name(k)} = n.{name(k)}" for k in keys(TABLES[change.table]))
             source = f"read_parquet({text(path)})"
-            cursor.execute(f"DELETE FROM book.main.{name(change.table)} t USING {source} n WHERE {matches}")
+            target = f"book.main.{name(change.table)}"
+            cursor.execute(f"DELETE FROM {target} t USING {source} n WHERE {matches}")  # noqa: S608 - quoted
         cursor.execute("CALL ducklake_add_data_files('book', ?, ?)", [change.table, str(path)])
 
     def _add_columns(self, cursor: duckdb.DuckDBPyConnection, change: Change) -> None:
@@ -303,7 +303,7 @@ def _make_catalog(folder: Path) -> None:
     with sqlite3.connect(folder / lake.CATALOG) as catalog:
         catalog.execute("PRAGMA journal_mode = WAL")
     catalog.close()
-    os.chmod(folder / lake.CATALOG, 0o600)
+    (folder / lake.CATALOG).chmod(0o600)
     connection = lake.attach(folder)
     connection.execute("BEGIN")
     connection.execute("CREATE SCHEMA billfold")
@@ -333,7 +333,7 @@ def _chain(digest: str, change: Change, path: Path) -> str:
     return hashlib.sha256(f"{digest} {change.table} {change.replace} {content}".encode()).hexdigest()
 
 
-def _one(cursor: duckdb.DuckDBPyConnection, query: str, values: Sequence[object] = ()) -> tuple[object, ...]:
+def _one(cursor: duckdb.DuckDBPyConnection, query: str, values: Sequence[object] = ()) -> tuple[Any, ...]:
     row = cursor.execute(query, list(values)).fetchone()
     if row is None:
         msg = "The book's catalog lacks its head: it was not made by billfold, or it is damaged."

@@ -53,7 +53,7 @@ class Column:
 
 
 def plain(value: str) -> str:
-    """A value without what differs between Zuora's own APIs: `Flat Fee Pricing`, `FlatFee`, `In Advance`, `IN_ADVANCE`."""
+    """A value without what differs between Zuora's own APIs: `Flat Fee Pricing` and `FlatFee` are one."""
     return re.sub(r"[^a-z0-9]", "", value.lower()).removesuffix("pricing")
 
 
@@ -64,8 +64,8 @@ def field(
     required: bool = False,
     default: str | int | bool | None = None,
     values: Sequence[str] = (),
-    **checks: Any,
-) -> Any:
+    **checks: Any,  # noqa: ANN401 - whatever pandera checks
+) -> Any:  # noqa: ANN401 - stands in for a column of any type
     """A column. It may be missing from a file unless `required`; blanks take `default` or stay null."""
     if values:
         checks["isin"] = list(values)
@@ -78,7 +78,7 @@ def field(
     )
 
 
-def key(meaning: str, *, default: str | int | None = None) -> Any:
+def key(meaning: str, *, default: str | int | None = None) -> Any:  # noqa: ANN401 - like `field`
     """A text column that names a row: required, not blank, free of control characters."""
     rule = "not blank, at most 255 characters, none of them a control character, no blanks at its ends"
     return field(meaning, rule=rule, required=default is None, default=default, str_matches=NAME)
@@ -94,7 +94,7 @@ def columns(model: type[Table]) -> dict[str, Column]:
     return {name: _column(name, declared[name]) for name in dict.fromkeys([*keys(model), *declared])}
 
 
-def _column(name: str, spec: Any) -> Column:
+def _column(name: str, spec: Any) -> Column:  # noqa: ANN401 - pandera's, which is generic
     said = spec.metadata or {}
     return Column(
         name=name,

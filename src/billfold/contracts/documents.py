@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime  # noqa: TC003 - pandera reads the annotation
+from datetime import date, datetime
 from typing import Annotated
 
 import polars as pl

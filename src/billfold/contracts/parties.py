@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date  # noqa: TC003 - pandera reads the annotation
+from datetime import date
+from typing import Any
 
 import pandera.polars as pa
 import polars as pl
@@ -12,11 +13,25 @@ from billfold.money import CURRENCIES
 
 CURRENCY_RULE = "an ISO 4217 code in capitals, such as GBP"
 GROUP_NUMBER = "at most 255 characters"
+RESERVED_PREFIXES = ("PREVIEW-", "TMP-INV-", "TMP-CM-", "TMP-DM-", "PM-", "PG-", "P-", "R-")
 
 
-def currency(meaning: str, *, required: bool = False) -> object:
+def currency(meaning: str, *, required: bool = False) -> Any:  # noqa: ANN401 - like `field`
     """A currency code column."""
     return field(meaning, rule=CURRENCY_RULE, required=required, isin=sorted(CURRENCIES))
+
+
+def prefix(meaning: str, *, default: str) -> Any:  # noqa: ANN401 - like `field`
+    """A prefix of document numbers (spec/grouping.md section 7)."""
+    return field(
+        meaning, default=default, rule="1 to 16 letters, digits, - or _, beginning with a letter or digit, not reserved",
+        str_matches=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,15}$", notin=RESERVED_PREFIXES,
+    )  # fmt: skip
+
+
+def start(meaning: str) -> Any:  # noqa: ANN401 - like `field`
+    """A first sequence number."""
+    return field(meaning, default=1, rule="1 or more, at most 18 digits", ge=1, lt=10**18)
 
 
 class Accounts(Table):
@@ -55,20 +70,10 @@ class SequenceSets(Table):
     """
 
     name: str = key("The set's name, as accounts, subscriptions and order line items give it")
-    invoice_prefix: str = field(
-        "What invoice numbers begin with", default="INV",
-        rule="1 to 16 letters, digits, - or _, not beginning with - or _, none of the reserved ones",
-        str_matches=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,15}$", notin=["PREVIEW-", "TMP-INV-", "TMP-CM-", "TMP-DM-", "PM-", "PG-", "P-", "R-"],
-    )  # fmt: skip
-    invoice_start: int = field("First invoice number", default=1, rule="1 or more, at most 18 digits", ge=1, lt=10**18)
-    credit_memo_prefix: str = field(
-        "What credit memo numbers begin with", default="CM",
-        rule="1 to 16 letters, digits, - or _, not beginning with - or _, none of the reserved ones",
-        str_matches=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,15}$", notin=["PREVIEW-", "TMP-INV-", "TMP-CM-", "TMP-DM-", "PM-", "PG-", "P-", "R-"],
-    )  # fmt: skip
-    credit_memo_start: int = field(
-        "First credit memo number", default=1, rule="1 or more, at most 18 digits", ge=1, lt=10**18
-    )
+    invoice_prefix: str = prefix("What invoice numbers begin with", default="INV")
+    invoice_start: int = start("First invoice number")
+    credit_memo_prefix: str = prefix("What credit memo numbers begin with", default="CM")
+    credit_memo_start: int = start("First credit memo number")
 
     class Config(Table.Config):
         """One row a set."""
@@ -76,7 +81,7 @@ class SequenceSets(Table):
         unique = ("name",)
 
     @pa.dataframe_check(error="invoices and credit memos need different prefixes")
-    def prefixes_differ(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+    def prefixes_differ(cls, data: pa.PolarsData) -> pl.LazyFrame:
         """A prefix serves one document type (spec/grouping.md section 7)."""
         return data.lazyframe.select(pl.col("invoice_prefix") != pl.col("credit_memo_prefix"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date  # noqa: TC003 - pandera reads the annotation
+from datetime import date
 from typing import Annotated
 
 import pandera.polars as pa
@@ -81,7 +81,9 @@ class Priced(Table):
     )
     apply_discount_to: str = field(
         "Charge types that a discount applies to",
-        values=("ONETIME", "RECURRING", "USAGE", "ONETIMERECURRING", "ONETIMEUSAGE", "RECURRINGUSAGE", "ONETIMERECURRINGUSAGE"),
+        values=(
+            "ONETIME", "RECURRING", "USAGE", "ONETIMERECURRING", "ONETIMEUSAGE", "RECURRINGUSAGE", "ONETIMERECURRINGUSAGE",
+        ),
     )  # fmt: skip
     discount_level: str = field("How far a discount reaches", values=("rateplan", "subscription", "account"))
     discount_class: str = field("Order among several discounts, higher first")
@@ -116,26 +118,26 @@ class Priced(Table):
     )  # fmt: skip
 
     @pa.dataframe_check(error="a FlatFee or PerUnit charge needs a price")
-    def has_a_price(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+    def has_a_price(cls, data: pa.PolarsData) -> pl.LazyFrame:
         """A missing price would bill nothing, and nobody would notice."""
         simple = pl.col("charge_model").is_in(["FlatFee", "PerUnit"])
         return data.lazyframe.select(~simple | pl.col("price").is_not_null())
 
     @pa.dataframe_check(error="a recurring charge needs a billing_period")
-    def has_a_period(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+    def has_a_period(cls, data: pa.PolarsData) -> pl.LazyFrame:
         """Without a period nothing would ever be due."""
         recurring = pl.col("charge_type") == "Recurring"
         discount = pl.col("charge_model").str.starts_with("Discount")
         return data.lazyframe.select(~recurring | discount | pl.col("billing_period").is_not_null())
 
     @pa.dataframe_check(error="a Specific_… billing_period needs specific_billing_period")
-    def has_a_length(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+    def has_a_length(cls, data: pa.PolarsData) -> pl.LazyFrame:
         """The length of such a period is a number of its own."""
         specific = pl.col("billing_period").str.starts_with("Specific_").fill_null(value=False)
         return data.lazyframe.select(~specific | pl.col("specific_billing_period").is_not_null())
 
     @pa.dataframe_check(error="bill_cycle_type SpecificDayofMonth needs bill_cycle_day")
-    def has_a_day(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+    def has_a_day(cls, data: pa.PolarsData) -> pl.LazyFrame:
         """The day can't be guessed."""
         fixed = pl.col("bill_cycle_type") == "SpecificDayofMonth"
         return data.lazyframe.select(~fixed | pl.col("bill_cycle_day").is_not_null())
@@ -177,13 +179,13 @@ class RatePlanCharges(Priced):
         unique = ("charge_number", "segment")
 
     @pa.dataframe_check(error="a PerUnit charge needs a quantity")
-    def has_a_quantity(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+    def has_a_quantity(cls, data: pa.PolarsData) -> pl.LazyFrame:
         """Usage brings its own quantities; the others have to say how many."""
         counted = (pl.col("charge_model") == "PerUnit") & (pl.col("charge_type") != "Usage")
         return data.lazyframe.select(~counted | pl.col("quantity").is_not_null())
 
     @pa.dataframe_check(error="effective_end_date must not be before effective_start_date")
-    def ends_after_it_starts(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+    def ends_after_it_starts(cls, data: pa.PolarsData) -> pl.LazyFrame:
         """A segment that ends where it starts is one that was removed at once."""
         order = pl.col("effective_end_date") >= pl.col("effective_start_date")
         return data.lazyframe.select(order.fill_null(value=True))
@@ -256,18 +258,18 @@ class OrderLineItems(Table):
         unique = ("order_number", "item_number")
 
     @pa.dataframe_check(error="an order line item needs amount_per_unit or list_price_per_unit")
-    def has_a_price(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+    def has_a_price(cls, data: pa.PolarsData) -> pl.LazyFrame:
         """A missing price would bill nothing, and nobody would notice."""
         return data.lazyframe.select(pl.any_horizontal(pl.col("amount_per_unit", "list_price_per_unit").is_not_null()))
 
     @pa.dataframe_check(error="a line that was sent to billing needs bill_target_date")
-    def has_a_target_date(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+    def has_a_target_date(cls, data: pa.PolarsData) -> pl.LazyFrame:
         """Otherwise it would wait for ever (bill_run.md O3)."""
         sent = pl.col("item_state") == "SentToBilling"
         return data.lazyframe.select(~sent | pl.col("bill_target_date").is_not_null())
 
     @pa.dataframe_check(error="transaction_end_date must not be before transaction_start_date")
-    def ends_after_it_starts(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+    def ends_after_it_starts(cls, data: pa.PolarsData) -> pl.LazyFrame:
         """Both days are inclusive."""
         order = pl.col("transaction_end_date") >= pl.col("transaction_start_date")
         return data.lazyframe.select(order.fill_null(value=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date  # noqa: TC003 - pandera reads the annotation
+from datetime import date
 from typing import Annotated
 
 import pandera.polars as pa
@@ -64,6 +64,6 @@ class InvoiceScheduleItems(Table):
         unique = ("item_id",)
 
     @pa.dataframe_check(error="an item has an amount or a percentage, not both")
-    def has_one_size(cls, data: pa.PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+    def has_one_size(cls, data: pa.PolarsData) -> pl.LazyFrame:
         """A schedule plans by amounts or by shares (spec/schedules.md 2.3)."""
         return data.lazyframe.select(pl.col("amount").is_null() | pl.col("percentage").is_null())

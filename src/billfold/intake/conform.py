@@ -114,10 +114,8 @@ def _from_text(cell: pl.Expr, dtype: pl.DataType) -> pl.Expr:
         case pl.Int64():
             return pl.when(cell.str.contains(r"^[+-]?\d{1,18}$")).then(cell).cast(pl.Int64)
         case pl.Boolean():
-            word = cell.str.to_lowercase()
-            return (
-                pl.when(word.is_in(["true", "yes", "1"])).then(True).when(word.is_in(["false", "no", "0"])).then(False)
-            )
+            words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+            return cell.str.to_lowercase().replace_strict(words, default=None, return_dtype=dtype)
         case pl.Date():
             day = pl.when(cell.str.contains(r"^\d{4}-\d{2}-\d{2}$")).then(cell).str.to_date("%Y-%m-%d", strict=False)
             return pl.when(day >= _EARLIEST).then(day)
@@ -181,9 +179,10 @@ def _said(cases: pl.DataFrame, rows: pl.DataFrame, model: type[Table]) -> pl.Dat
     declared = columns(model)
     rules = {name: c.rule for name, c in declared.items() if c.rule}
     of_column = pl.col("schema_context") == "Column"
+    one_row = f"one row for each {' and '.join(keys(model))}"
     rule = (
         pl.when(pl.col("check") == "not_nullable").then(pl.lit("must not be blank"))
-        .when(pl.col("check") == "multiple_fields_uniqueness").then(pl.lit(f"one row for each {' and '.join(keys(model))}"))
+        .when(pl.col("check") == "multiple_fields_uniqueness").then(pl.lit(one_row))
         .when(of_column).then(pl.col("column").replace(rules))
         .otherwise(pl.col("check"))
     )  # fmt: skip

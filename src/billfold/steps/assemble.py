@@ -116,6 +116,7 @@ def _negative_sales(lines: pl.DataFrame, *, whole_account: bool) -> pl.DataFrame
         .sort("account_number", "currency")
     )
     named = pl.col("orders").list.head(5).list.join(", ")
+    several = pl.format("{} documents", "documents")
     net = pl.col("net").str.strip_chars_end("0").str.strip_chars_end(".")
     return refused.select(
         "account_number",
@@ -123,7 +124,7 @@ def _negative_sales(lines: pl.DataFrame, *, whole_account: bool) -> pl.DataFrame
         step=pl.lit("assemble"),
         reason=pl.format(
             "{} with sales that net negative can't be invoiced ({} {} on order {})",
-            pl.when(pl.col("documents") == 1).then(pl.lit("a document")).otherwise(pl.format("{} documents", "documents")),
+            pl.when(pl.col("documents") == 1).then(pl.lit("a document")).otherwise(several),
             "currency", net, named,
         ),
         detail=pl.struct("orders", "currency", net=net).struct.json_encode(),

@@ -105,9 +105,10 @@ SOURCES: Final[Sequence[Callable[[Carriers, date], Rated]]] = (_order_lines, _on
 
 def _live(charges: pl.LazyFrame, target: date) -> pl.LazyFrame:
     """Charge segments that have begun, with [start, end) of what may be billed and how far it was (`through`)."""
+    activation = pl.coalesce("service_activation_date", "contract_effective_date")
     event = (
-        pl.when(trigger_event="CustomerAcceptance").then(pl.coalesce("customer_acceptance_date", "service_activation_date", "contract_effective_date"))
-        .when(trigger_event="ServiceActivation").then(pl.coalesce("service_activation_date", "contract_effective_date"))
+        pl.when(trigger_event="CustomerAcceptance").then(pl.coalesce("customer_acceptance_date", activation))
+        .when(trigger_event="ServiceActivation").then(activation)
         .when(trigger_event="ContractEffective").then("contract_effective_date")
     )  # fmt: skip
     term_end = pl.when(term_type="TERMED").then("term_end_date")
@@ -228,8 +229,8 @@ def _has_known_grid() -> pl.Expr:
 def _unrated(charges: pl.LazyFrame) -> pl.LazyFrame:
     """Charges that are due but need rules that this version does not have."""
     kind = pl.concat_str(
-        [pl.col(c) for c in ("charge_type", "charge_model", "billing_period", "bill_cycle_type", "billing_period_alignment", "list_price_base")],
-        separator=" ", ignore_nulls=True,
+        "charge_type", "charge_model", "billing_period", "bill_cycle_type", "billing_period_alignment",
+        "list_price_base", separator=" ", ignore_nulls=True,
     )  # fmt: skip
     return _troubles(charges, "{} is a kind of charge that is not rated yet ({})", kind)
 

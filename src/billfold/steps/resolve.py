@@ -61,13 +61,15 @@ def _owners(inputs: Inputs, lines: pl.LazyFrame) -> pl.LazyFrame:
         .select("owner", account_has_numbers=pl.lit(value=True))
         .unique()
     )
-    return inputs.accounts.select(
+    accounts = inputs.accounts.select(
         "invoice_group",
         owner="account_number",
         account_currency="currency",
         account_bill_cycle_day="bill_cycle_day",
         **{f"account_{a}": a for a in ATTRIBUTES},
-    ).join(numbered, on="owner", how="left").with_columns(pl.col("account_has_numbers").fill_null(value=False))  # fmt: skip
+    )
+    marked = accounts.join(numbered, on="owner", how="left")
+    return marked.with_columns(pl.col("account_has_numbers").fill_null(value=False))
 
 
 def _subscriptions(inputs: Inputs) -> pl.LazyFrame:

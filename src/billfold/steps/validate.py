@@ -102,7 +102,8 @@ def _checked(table: str, frame: pl.DataFrame) -> pl.DataFrame:
         model.validate(shaped, lazy=True)
     except pandera.errors.SchemaErrors as e:
         case = pl.DataFrame(e.failure_cases).row(0, named=True)
-        msg = f"A row of {table} breaks its contract ({case['column']}: {case['check']}): a fault of billfold, nothing was written."
+        said = f"A row of {table} breaks its contract ({case['column']}: {case['check']})"
+        msg = f"{said}: a fault of billfold, nothing was written."
         raise PromiseError(msg) from e
     return shaped
 
