@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from billfold.book import Book
+    from billfold.lifecycle import cancel, post
     from billfold.requests import RunRequest
-    from billfold.run import bill, post, preview
+    from billfold.run import bill, preview
 
 __version__ = "0.1.0"
 
-__all__ = ["Book", "RunRequest", "__version__", "bill", "post", "preview"]
+__all__ = ["Book", "RunRequest", "__version__", "bill", "cancel", "post", "preview"]
 
 _HOMES = {
     "Book": "billfold.book",
     "RunRequest": "billfold.requests",
     "bill": "billfold.run",
-    "post": "billfold.run",
+    "cancel": "billfold.lifecycle",
+    "post": "billfold.lifecycle",
     "preview": "billfold.run",
 }
 

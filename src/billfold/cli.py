@@ -69,19 +69,19 @@ def load(
     as_json: AsJson = False,
 ) -> None:
     """Check input tables and upsert them by key, all or nothing."""
-    from billfold import receipts
+    from billfold import printing
     from billfold.book import Book
     from billfold.intake import load as load_tables
 
-    with Book(_book) as book, receipts.working("load") as progress:
+    with Book(_book) as book, printing.working("load") as progress:
         try:
             loaded = load_tables(book, sources, progress=progress)
         except InputError as e:
             if errors is not None:
-                receipts.save_faults(e, errors)
-            receipts.show_faults(e)
+                printing.save_faults(e, errors)
+            printing.show_faults(e)
             raise
-    receipts.show_loaded(loaded, as_json=as_json)
+    printing.show_loaded(loaded, as_json=as_json)
 
 
 @app.command()
@@ -104,7 +104,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Bill everything owed up to the target date."""
-    from billfold import receipts
+    from billfold import printing
     from billfold.book import Book
     from billfold.requests import cycle_days, run_request
     from billfold.run import bill, preview
@@ -115,11 +115,11 @@ def run(
         accounts=account or (), batches=batch or (), bill_cycle_days=cycle_days(bill_cycle_day, today),
         excluded_charge_types=exclude_charge_type or (), subscriptions=subscriptions, order_line_items=order_line_items,
     )  # fmt: skip
-    with Book(_book) as book, receipts.working("run") as progress:
+    with Book(_book) as book, printing.working("run") as progress:
         receipt = (
             preview(book, request, progress=progress) if dry_run else bill(book, request, post=post, progress=progress)
         )
-    receipts.show_run(receipt, request, _book, dry_run=dry_run, as_json=as_json)
+    printing.show_run(receipt, request, _book, dry_run=dry_run, as_json=as_json)
     if receipt.committed and receipt.documents.parked_accounts.height:
         raise typer.Exit(EXIT_PARKED)
 
@@ -127,36 +127,36 @@ def run(
 @app.command()
 def post(run_number: Annotated[str, typer.Argument(metavar="RUN")], *, as_json: AsJson = False) -> None:
     """Make a run's drafts final: numbers without gaps, and due dates."""
-    from billfold import receipts
+    from billfold import printing
     from billfold.book import Book
-    from billfold.run import post as post_run
+    from billfold.lifecycle import post as post_run
 
     with Book(_book) as book:
         receipt = post_run(book, run_number)
-    receipts.show_posted(receipt, as_json=as_json)
+    printing.show_posted(receipt, as_json=as_json)
 
 
 @app.command()
 def cancel(run_number: Annotated[str, typer.Argument(metavar="RUN")], *, as_json: AsJson = False) -> None:
     """Cancel a run of drafts: what it billed becomes billable again."""
-    from billfold import receipts
+    from billfold import printing
     from billfold.book import Book
-    from billfold.run import cancel as cancel_run
+    from billfold.lifecycle import cancel as cancel_run
 
     with Book(_book) as book:
         cancel_run(book, run_number)
-    receipts.show_canceled(run_number, as_json=as_json)
+    printing.show_canceled(run_number, as_json=as_json)
 
 
 @app.command()
 def runs(run_number: Annotated[str | None, typer.Argument(metavar="RUN")] = None, *, as_json: AsJson = False) -> None:
     """List the bill runs, or show one."""
-    from billfold import receipts
+    from billfold import printing
     from billfold.book import Book
-    from billfold.run import runs as stored_runs
+    from billfold.lifecycle import runs as stored_runs
 
     with Book(_book, read_only=True) as book:
-        receipts.show_runs(stored_runs(book, run_number), as_json=as_json)
+        printing.show_runs(stored_runs(book, run_number), as_json=as_json)
 
 
 @app.command()
@@ -166,22 +166,22 @@ def sql(
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of printing.")] = None,
 ) -> None:
     """Query the book's tables with DuckDB; the book is not changed."""
-    from billfold import receipts
+    from billfold import printing
     from billfold.book import Book
 
-    receipts.check_format(output)
+    printing.check_format(output)
     with Book(_book, read_only=True) as book:
-        receipts.show_rows(book.sql(query), output, out)
+        printing.show_rows(book.sql(query), output, out)
 
 
 @settings_app.command("show")
 def settings_show(*, as_json: AsJson = False) -> None:
     """Print every setting with its value."""
-    from billfold import receipts, settings
+    from billfold import printing, settings
     from billfold.book import Book
 
     with Book(_book, read_only=True) as book:
-        receipts.show_settings(settings.show(book), settings.CHOICES, as_json=as_json)
+        printing.show_settings(settings.show(book), settings.CHOICES, as_json=as_json)
 
 
 @settings_app.command("set")
@@ -189,7 +189,7 @@ def settings_set(
     assignments: Annotated[list[str], typer.Argument(metavar="NAME=VALUE ...|FILE.toml")], *, as_json: AsJson = False
 ) -> None:
     """Change settings, all of those given or none."""
-    from billfold import receipts, settings
+    from billfold import printing, settings
     from billfold.book import Book
 
     files = [a for a in assignments if a.endswith(".toml") and "=" not in a]
@@ -197,13 +197,13 @@ def settings_set(
     for file in files:
         wanted = settings.from_toml(Path(file)) | wanted
     with Book(_book) as book:
-        receipts.show_settings(settings.change(book, wanted), settings.CHOICES, as_json=as_json)
+        printing.show_settings(settings.change(book, wanted), settings.CHOICES, as_json=as_json)
 
 
 @grouping_app.command("set")
 def grouping_set(file: Path, account: Accounts = None, *, as_json: AsJson = False) -> None:
     """Store a configuration (the settings API's JSON) as the default, or as that of accounts."""
-    from billfold import receipts
+    from billfold import printing
     from billfold.book import Book
     from billfold.configure import configure, show
     from billfold.grouping import from_file
@@ -211,30 +211,30 @@ def grouping_set(file: Path, account: Accounts = None, *, as_json: AsJson = Fals
     group = from_file(file)
     with Book(_book) as book:
         configure(book, group, account or ())
-        receipts.show_grouping(show(book), as_json=as_json)
+        printing.show_grouping(show(book), as_json=as_json)
 
 
 @grouping_app.command("show")
 def grouping_show(*, as_json: AsJson = False) -> None:
     """Print the configurations in use."""
-    from billfold import receipts
+    from billfold import printing
     from billfold.book import Book
     from billfold.configure import show
 
     with Book(_book, read_only=True) as book:
-        receipts.show_grouping(show(book), as_json=as_json)
+        printing.show_grouping(show(book), as_json=as_json)
 
 
 @grouping_app.command("clear")
 def grouping_clear(account: Accounts = None, *, as_json: AsJson = False) -> None:
     """Remove the default configuration, or let accounts use the default one again."""
-    from billfold import receipts
+    from billfold import printing
     from billfold.book import Book
     from billfold.configure import clear, show
 
     with Book(_book) as book:
         clear(book, account or ())
-        receipts.show_grouping(show(book), as_json=as_json)
+        printing.show_grouping(show(book), as_json=as_json)
 
 
 def main() -> NoReturn:

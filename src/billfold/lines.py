@@ -1,16 +1,22 @@
-"""The shape of a line: one amount owed, with every attribute that decides about its document.
+"""What the steps hand to each other: inputs, carriers, lines, documents. Steps import this, never each other.
 
-The steps hand lines to each other and import only this, so that a further source of lines (usage, schedules)
-is one more function that returns these columns.
+A line is one amount owed, with every attribute that decides about its document. A further source of lines (usage,
+schedules) is one more function that returns lines of this shape.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from billfold.money import AMOUNT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from billfold.requests import RunRequest
 
 ATTRIBUTES: Final = (
     "bill_to_contact",
@@ -84,3 +90,60 @@ KEY: Final = (
     "group_values",
 )
 """Components of a group: lines that agree in all of them share a document (design section 4)."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a run reads. `accounts` are those that it bills; the other tables still hold everyone's rows."""
+
+    accounts: pl.LazyFrame
+    all_accounts: pl.LazyFrame
+    subscriptions: pl.LazyFrame
+    rate_plan_charges: pl.LazyFrame
+    order_line_items: pl.LazyFrame
+    billed_charges: pl.LazyFrame
+    billed_order_lines: pl.LazyFrame
+    invoice_groups: pl.DataFrame
+    settings: Mapping[str, str]
+    request: RunRequest
+
+    def currencies(self) -> list[str]:
+        """Every currency that a line can have."""
+        tables = (self.all_accounts, self.subscriptions, self.order_line_items)
+        found = pl.concat(t.select("currency").unique() for t in tables).drop_nulls().unique().sort("currency")
+        return found.collect()["currency"].to_list()
+
+
+@dataclass(frozen=True)
+class Carriers:
+    """Charge segments and order line items of the run's accounts, attributes resolved."""
+
+    charges: pl.LazyFrame
+    order_lines: pl.LazyFrame
+
+
+@dataclass(frozen=True)
+class Rated:
+    """Lines owed, in the shape of `LINE`, and why some accounts can't be billed (`TROUBLE`)."""
+
+    lines: pl.LazyFrame
+    troubles: pl.LazyFrame
+
+
+@dataclass(frozen=True)
+class Documents:
+    """What a run makes, as rows of the output tables, and the lines that they hold."""
+
+    invoices: pl.DataFrame
+    invoice_items: pl.DataFrame
+    credit_memos: pl.DataFrame
+    credit_memo_items: pl.DataFrame
+    parked_accounts: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """Documents, and the lines that are on them with the row number of their document."""
+
+    documents: Documents
+    lines: pl.DataFrame

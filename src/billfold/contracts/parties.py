@@ -24,7 +24,7 @@ def currency(meaning: str, *, required: bool = False) -> Any:  # noqa: ANN401 - 
 def prefix(meaning: str, *, default: str) -> Any:  # noqa: ANN401 - like `field`
     """A prefix of document numbers (spec/grouping.md section 7)."""
     return field(
-        meaning, default=default, rule="1 to 16 letters, digits, - or _, beginning with a letter or digit, not reserved",
+        meaning, default=default, rule="1 to 16 letters, digits, - or _, a letter or digit first, not reserved",
         str_matches=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,15}$", notin=RESERVED_PREFIXES,
     )  # fmt: skip
 

@@ -82,7 +82,8 @@ class Priced(Table):
     apply_discount_to: str = field(
         "Charge types that a discount applies to",
         values=(
-            "ONETIME", "RECURRING", "USAGE", "ONETIMERECURRING", "ONETIMEUSAGE", "RECURRINGUSAGE", "ONETIMERECURRINGUSAGE",
+            "ONETIME", "RECURRING", "USAGE", "ONETIMERECURRING", "ONETIMEUSAGE", "RECURRINGUSAGE",
+            "ONETIMERECURRINGUSAGE",
         ),
     )  # fmt: skip
     discount_level: str = field("How far a discount reaches", values=("rateplan", "subscription", "account"))
@@ -97,7 +98,8 @@ class Priced(Table):
     bill_cycle_type: str = field(
         "Where the day comes from on which periods begin", default="DefaultFromCustomer",
         values=(
-            "DefaultFromCustomer", "SpecificDayofMonth", "SubscriptionStartDay", "ChargeTriggerDay", "SpecificDayofWeek",
+            "DefaultFromCustomer", "SpecificDayofMonth", "SubscriptionStartDay", "ChargeTriggerDay",
+            "SpecificDayofWeek",
             "TermStartDay", "TermEndDay",
         ),
     )  # fmt: skip

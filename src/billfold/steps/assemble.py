@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from billfold.lines import IDENTITY, KEY, TROUBLE
+from billfold.lines import IDENTITY, KEY, TROUBLE, Assembled, Documents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,25 +20,6 @@ ITEM_ORDER: Final = (
     "item_number_length", "item_number", "invoice_schedule_number", "invoice_schedule_item_id", "service_end_date",
 )  # fmt: skip
 """Within a document: charges before order lines, then by name and date; item 10 after item 9."""
-
-
-@dataclass(frozen=True)
-class Documents:
-    """What a run makes, as rows of the output tables, and the lines that they hold."""
-
-    invoices: pl.DataFrame
-    invoice_items: pl.DataFrame
-    credit_memos: pl.DataFrame
-    credit_memo_items: pl.DataFrame
-    parked_accounts: pl.DataFrame
-
-
-@dataclass(frozen=True)
-class Assembled:
-    """Documents, and the lines that are on them with the row number of their document."""
-
-    documents: Documents
-    lines: pl.DataFrame
 
 
 def assemble(

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
+
+from billfold.lines import Inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from billfold.requests import RunRequest
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a run reads. `accounts` are those that it bills; the other tables still hold everyone's rows."""
-
-    accounts: pl.LazyFrame
-    all_accounts: pl.LazyFrame
-    subscriptions: pl.LazyFrame
-    rate_plan_charges: pl.LazyFrame
-    order_line_items: pl.LazyFrame
-    billed_charges: pl.LazyFrame
-    billed_order_lines: pl.LazyFrame
-    invoice_groups: pl.DataFrame
-    settings: Mapping[str, str]
-    request: RunRequest
 
 
 def load(read: Callable[[str], pl.LazyFrame], settings: Mapping[str, str], request: RunRequest) -> Inputs:

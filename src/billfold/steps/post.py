@@ -6,7 +6,7 @@ A counter is the last number given under a prefix. Sets with one prefix share it
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import polars as pl
 
@@ -14,6 +14,8 @@ from billfold.periods import due_date
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from billfold.lines import Documents
 
     Give = Callable[[pl.DataFrame, str, pl.DataFrame, Mapping[str, int]], tuple[pl.DataFrame, Mapping[str, int]]]
 
@@ -29,6 +31,15 @@ class Headers:
     invoices: pl.DataFrame
     credit_memos: pl.DataFrame
     counters: Mapping[str, int]
+
+    @classmethod
+    def of(cls, documents: Documents, counters: Mapping[str, int]) -> Self:
+        """The headers of some documents."""
+        return cls(documents.invoices, documents.credit_memos, counters)
+
+    def on(self, documents: Documents) -> Documents:
+        """Documents with these headers."""
+        return replace(documents, invoices=self.invoices, credit_memos=self.credit_memos)
 
 
 def number_drafts(headers: Headers, sets: pl.DataFrame) -> Headers:

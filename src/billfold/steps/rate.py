@@ -7,12 +7,11 @@ price is a trouble that parks the account: it never bills zero, and it never bil
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from billfold.lines import LINE, TROUBLE
+from billfold.lines import LINE, TROUBLE, Rated
 from billfold.money import AMOUNT_LIMIT, WIDE, rounded
 from billfold.periods import anchor_month, boundary, length_in_months, period_of
 
@@ -20,19 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
-    from billfold.steps.resolve import Carriers
+    from billfold.lines import Carriers
 
 _ONE = pl.lit(1, dtype=pl.Decimal(28, 9))
 _DAY_TYPES = ("DefaultFromCustomer", "SpecificDayofMonth", "SubscriptionStartDay", "ChargeTriggerDay")
 _ALIGNMENTS = ("AlignToCharge", "AlignToSubscriptionStart", "AlignToTermStart")
-
-
-@dataclass(frozen=True)
-class Rated:
-    """Lines owed, in the shape of `lines.LINE`, and why some accounts can't be billed (`lines.TROUBLE`)."""
-
-    lines: pl.LazyFrame
-    troubles: pl.LazyFrame
 
 
 def rate(carriers: Carriers, target: date, settings: Mapping[str, str], currencies: Sequence[str]) -> Rated:

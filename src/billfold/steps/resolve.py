@@ -6,28 +6,19 @@ A carrier is a charge segment or an order line item; lines inherit what is resol
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from billfold.grouping import column_of
-from billfold.lines import ATTRIBUTES
+from billfold.lines import ATTRIBUTES, Carriers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from billfold.steps.load import Inputs
+    from billfold.lines import Inputs
 
 _OPEN = ("Executing", "Booked", "SentToBilling")
-
-
-@dataclass(frozen=True)
-class Carriers:
-    """Charge segments and order line items of the run's accounts, attributes resolved."""
-
-    charges: pl.LazyFrame
-    order_lines: pl.LazyFrame
 
 
 def resolve(inputs: Inputs) -> Carriers:

@@ -14,7 +14,7 @@ from billfold.lines import IDENTITY, KEY
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from billfold.steps.assemble import Assembled, Documents
+    from billfold.lines import Assembled, Documents
 
 _KINDS: Final = (
     ("invoices", "invoice_items", "invoice_id", 1),

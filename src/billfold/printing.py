@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from billfold.errors import InputError
     from billfold.intake import Loaded
+    from billfold.receipt import Receipt
     from billfold.requests import RunRequest
-    from billfold.run import Receipt
 
 _SHOWN_ROWS: Final = 200
 _SHOWN_FAULTS: Final = 20

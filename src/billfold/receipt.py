@@ -1,0 +1,117 @@
+"""What a run reports: its documents, its counts and sums, and its row in `bill_runs`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from billfold import __version__
+
+if TYPE_CHECKING:
+    from billfold.lines import Documents
+    from billfold.requests import RunIdentity, RunRequest
+
+Clock = Callable[[], datetime]
+Progress = Callable[[str], None]
+
+
+def now() -> datetime:
+    """The time, for those who don't bring a clock of their own."""
+    return datetime.now(UTC)
+
+
+def silent(_: str) -> None:
+    """Report no progress."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a run made. `bill_run_number` is None when nothing was due, so that nothing was written."""
+
+    bill_run_number: str | None
+    status: str | None
+    snapshot_id: int
+    accounts_billed: int
+    accounts_nothing_due: int
+    documents: Documents
+    committed: bool = False
+    seconds: float = 0.0
+
+    @property
+    def amounts(self) -> dict[str, dict[str, str]]:
+        """Sums by currency, as text: what was invoiced and what was credited."""
+        kinds = ("invoices", "credit_memos")
+        headers = (getattr(self.documents, k).select("currency", "amount", kind=pl.lit(k)) for k in kinds)
+        sums = pl.concat(headers).group_by("currency", "kind").agg(pl.col("amount").sum())
+        found = {(c, k): _text(a) for c, k, a in sums.select("currency", "kind", "amount").iter_rows()}
+        return {c: {k: found.get((c, k), "0.00") for k in kinds} for c in sorted({c for c, _ in found})}
+
+
+def receipt_of(documents: Documents, run: RunIdentity, accounts: int, known: pl.DataFrame) -> Receipt:
+    """The receipt of drafts. An account that is parked in part counts as parked, so that the counts add up.
+
+    A run without documents that parks accounts only for reasons that are `known` has nothing to tell: a repeated
+    run is a no-op.
+    """
+    parked = documents.parked_accounts
+    with_documents = pl.concat(
+        h.select("account_number") for h in (documents.invoices, documents.credit_memos)
+    ).unique()
+    billed = with_documents.join(parked, on="account_number", how="anti").height
+    told = ["account_number", "step", "reason", "detail"]
+    due = with_documents.height > 0 or parked.join(known, on=told, how="anti").height > 0
+    return Receipt(
+        bill_run_number=run.bill_run_number if due else None,
+        status="Completed" if due else None,
+        snapshot_id=run.snapshot_id,
+        accounts_billed=billed,
+        accounts_nothing_due=accounts - billed - parked.height,
+        documents=documents,
+    )
+
+
+def bill_run_row(
+    receipt: Receipt, request: RunRequest, digest: str, started_at: datetime, finished_at: datetime
+) -> pl.DataFrame:
+    """The run's row; `digest` is that of the book that it read."""
+    documents, canonical = receipt.documents, request.canonical()
+    row = {
+        "bill_run_number": receipt.bill_run_number,
+        "status": receipt.status,
+        "target_date": request.target_date,
+        "invoice_date": request.invoice_date,
+        "request": canonical,
+        "snapshot_id": receipt.snapshot_id,
+        "fingerprint": hashlib.sha256(f"{digest} {canonical} {__version__}".encode()).hexdigest(),
+        "accounts_billed": receipt.accounts_billed,
+        "accounts_nothing_due": receipt.accounts_nothing_due,
+        "parked_accounts": documents.parked_accounts.height,
+        "invoices": documents.invoices.height,
+        "credit_memos": documents.credit_memos.height,
+        "items": documents.invoice_items.height + documents.credit_memo_items.height,
+        "amounts": json.dumps(receipt.amounts),
+        "started_at": naive(started_at),
+        "finished_at": naive(finished_at),
+    }
+    return pl.DataFrame([row])
+
+
+def seconds(started_at: datetime, finished_at: datetime) -> float:
+    """How long something took."""
+    return (finished_at - started_at).total_seconds()
+
+
+def naive(moment: datetime) -> datetime:
+    """A moment as the book keeps it: UTC, without saying so."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _text(amount: object) -> str:
+    whole, _, decimals = f"{amount:f}".partition(".")
+    return f"{whole}.{decimals.rstrip('0').ljust(2, '0')}"
