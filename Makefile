@@ -20,7 +20,7 @@ exit 1
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev bill-run test lint format-check types unit format bench clean
+.PHONY: help setup setup-dev bill-run test lint format-check types unit format reference bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
@@ -58,6 +58,9 @@ unit: setup-dev ## run the tests
 format: setup-dev ## format the code and mend what ruff can mend safely
 	$(PY) -m ruff check --fix-only .
 	$(PY) -m ruff format .
+
+reference: setup-dev ## write docs/tables.md from the contracts
+	$(PY) tools/make_reference.py
 
 bench: setup-dev ## run the benchmarks
 	$(PY) -m benchmarks

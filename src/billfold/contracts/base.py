@@ -96,9 +96,10 @@ def columns(model: type[Table]) -> dict[str, Column]:
 
 def _column(name: str, spec: Any) -> Column:  # noqa: ANN401 - pandera's, which is generic
     said = spec.metadata or {}
+    dtype = spec.dtype.type
     return Column(
         name=name,
-        dtype=spec.dtype.type,
+        dtype=dtype() if isinstance(dtype, type) else dtype,
         meaning=spec.description or "",
         rule=said.get("rule", ""),
         required=said.get("required", False),

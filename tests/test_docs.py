@@ -1,0 +1,57 @@
+"""Documentation that can't lie: README's commands are run and their output compared; the reference is made anew."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from billfold.contracts.reference import markdown
+
+ROOT: Final = Path(__file__).parents[1]
+_BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_CLOCK: Final = re.compile(r"in \d+\.\d s \([\d,]+ lines a second\)")
+
+
+def test_table_reference_is_made_from_the_contracts() -> None:
+    assert (ROOT / "docs" / "tables.md").read_text(encoding="utf-8") == markdown(), "run `make reference`"
+
+
+def _commands(document: str) -> list[tuple[str, str]]:
+    """Commands of a document's console blocks with the output that it shows."""
+    found = []
+    for block in _BLOCK.findall((ROOT / document).read_text(encoding="utf-8")):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            found.append((command, output))
+    return found
+
+
+def _run(command: str, folder: Path) -> str:
+    """What a shell prints for a command, where `billfold` is this project's."""
+    shim = f'billfold() {{ "{sys.executable}" -m billfold "$@"; }}; '
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "TZ": "UTC"}
+    done = subprocess.run(
+        ["bash", "-c", shim + command], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+    return done.stdout + done.stderr
+
+
+def _settled(output: str) -> list[str]:
+    """Lines without what differs from machine to machine: clock readings, blanks at line ends."""
+    return [_CLOCK.sub("in N s", line).rstrip() for line in output.strip().splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", ["README.md"])
+def test_commands_print_what_the_document_shows(document: str, tmp_path: Path) -> None:
+    commands = _commands(document)
+    assert commands, "the document shows no command"
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    for command, shown in commands:
+        assert _settled(_run(command, tmp_path)) == _settled(shown), f"$ {command}"
