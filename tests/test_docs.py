@@ -37,7 +37,13 @@ def _run(command: str, folder: Path) -> str:
     shim = f'billfold() {{ "{sys.executable}" -m billfold "$@"; }}; '
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "TZ": "UTC"}
     done = subprocess.run(
-        ["bash", "-c", shim + command], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+        ["/bin/bash", "-c", shim + command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     return done.stdout + done.stderr
 

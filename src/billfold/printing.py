@@ -15,7 +15,14 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from billfold.errors import BillfoldError
@@ -62,13 +69,16 @@ def _table(*columns: str, title: str | None = None, right: Sequence[str] = ()) -
 
 
 @contextmanager
-def working(what: str) -> Iterator[Callable[[str], None]]:
-    """A line that says what is being done and for how long; nothing when the output is not a terminal."""
+def working(what: str) -> Iterator[Callable[[str, float], None]]:
+    """A bar with what is being done, time gone and time left; nothing when the output is not a terminal."""
     console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn(f"{what}: {{task.description}}"), TimeElapsedColumn())
+    columns = (
+        TextColumn(f"{what}: {{task.description}}"), BarColumn(), TaskProgressColumn(show_speed=True),
+        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("opening the book")
-        yield lambda step: progress.update(task, description=escape(step))
+        task = progress.add_task("opening the book", total=1.0)
+        yield lambda step, share: progress.update(task, description=escape(step), completed=share)
 
 
 def money(amount: Decimal | str) -> str:

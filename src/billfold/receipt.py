@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from billfold.requests import RunIdentity, RunRequest
 
 Clock = Callable[[], datetime]
-Progress = Callable[[str], None]
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the share of the work that is behind it, 0 to 1."""
 
 
 def now() -> datetime:
@@ -26,7 +27,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def silent(_: str) -> None:
+def silent(_step: str, _share: float) -> None:
     """Report no progress."""
 
 

@@ -49,7 +49,7 @@ def bill(
     if drafted.bill_run_number is None:
         return drafted
     receipt, counters = finalise(book, drafted, counters) if post else (drafted, counters)
-    progress("committing")
+    progress("committing", 0.8)
     row = bill_run_row(receipt, request, head.digest, started_at, clock())
     changes = [Change(table, rows) for table, rows in vars(receipt.documents).items()]
     counters = {**counters, "bill_run": counters.get("bill_run", 0) + 1}
@@ -63,19 +63,19 @@ def _line(book: Book, head: Head, request: RunRequest, progress: Progress) -> tu
     def read(table: str) -> pl.LazyFrame:
         return book.read(table, head.snapshot_id)
 
-    progress("reading")
+    progress("reading", 0.0)
     settings, sequence_sets = current(read("settings").collect()), read("sequence_sets").collect()
     inputs = load(read, settings, request)
     accounts = _accounts(inputs.all_accounts, inputs.accounts, request)
-    progress("rating and grouping")
+    progress("rating and grouping", 0.1)
     rated = rate(resolve(inputs), request.target_date, settings, inputs.currencies())
     lines, troubles = pl.collect_all([group(rated.lines, settings), rated.troubles])
-    progress("assembling")
+    progress("assembling", 0.4)
     counters = book.counters()
     run = RunIdentity(bill_run_number=f"BR-{counters.get('bill_run', 0) + 1:08d}", snapshot_id=head.snapshot_id)
     assembled = assemble(lines, troubles, settings, request, run)
     drafts = number_drafts(Headers.of(assembled.documents, counters), sequence_sets)
-    progress("checking promises")
+    progress("checking promises", 0.6)
     documents = validate(lines, replace(assembled, documents=drafts.on(assembled.documents)))
     known = read("parked_accounts").collect()
     return receipt_of(documents, run, accounts, known), drafts.counters

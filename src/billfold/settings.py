@@ -32,9 +32,6 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Settings with their values, the default first."""
 
-NOT_YET: Final = ("month_basis", "long_period_proration", "credit_basis", "credit_one_time", "schedule_consumption")
-"""Settings of rules that this version does not apply; a value other than the default would be a broken promise."""
-
 _INCREMENT: Final = "rounding_increment."
 _STEP: Final = re.compile(r"0*\.?0*[125]0*\.?0*")
 
@@ -106,9 +103,6 @@ def _checked(name: str, value: str) -> str:
         raise BillfoldError(msg)
     if value not in CHOICES[name]:
         msg = f"The setting {name} can't be {value!r}: it is one of {', '.join(CHOICES[name])}."
-        raise BillfoldError(msg)
-    if name in NOT_YET and value != CHOICES[name][0]:
-        msg = f"The setting {name} can't be {value} yet: this version of billfold does not apply it."
         raise BillfoldError(msg)
     return value
 

@@ -48,6 +48,18 @@ def attach(folder: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnectio
     return connection
 
 
+def settle(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Write where the book is into its catalog, so that a plain ATTACH finds the data of a book that was moved.
+
+    Through DuckDB and not Python's SQLite: two SQLite libraries in one process would undo each other's file locks.
+    """
+    path = f"{folder / DATA}/"
+    metadata = "__ducklake_metadata_book.ducklake_metadata"
+    stored = connection.execute(f"SELECT value FROM {metadata} WHERE key = 'data_path'").fetchone()  # noqa: S608 - constant
+    if stored != (path,):
+        connection.execute(f"UPDATE {metadata} SET value = ? WHERE key = 'data_path'", [path])  # noqa: S608 - constant
+
+
 def _load(connection: duckdb.DuckDBPyConnection, extension: str) -> None:
     """Load an extension from its wheel; only where there is no wheel, let DuckDB install it."""
     path = _wheel_file(extension)

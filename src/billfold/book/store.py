@@ -75,6 +75,8 @@ class Book:
             raise BookError(msg)
         try:
             self._connection = lake.attach(self.folder, read_only=read_only)
+            if not read_only:
+                lake.settle(self._connection, self.folder)
             found = self.head().schema_version
         except duckdb.Error as e:
             msg = f"The book in {folder} can't be opened, its catalog is damaged or not readable: {_first_line(e)}"

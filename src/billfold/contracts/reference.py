@@ -33,7 +33,13 @@ def markdown() -> str:
     """The whole reference."""
     inputs = [_section(t, TABLES[t]) for t in INPUTS]
     others = [_section(t, TABLES[t]) for t in TABLES if t not in INPUTS]
-    parts = [cleandoc(_HEAD), "## Input tables, for `billfold load`", *inputs, "## Tables that billfold writes", *others]
+    parts = [
+        cleandoc(_HEAD),
+        "## Input tables, for `billfold load`",
+        *inputs,
+        "## Tables that billfold writes",
+        *others,
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -64,18 +70,13 @@ def _rules(table: str, model: type[Table], column: Column) -> Iterator[str]:
 
 
 def _type(dtype: pl.DataType) -> str:
-    match dtype:
-        case pl.String():
-            return "text"
-        case pl.Int64():
-            return "integer"
-        case pl.Boolean():
-            return "true or false"
-        case pl.Date():
-            return "date"
-        case pl.Datetime():
-            return "timestamp"
-        case pl.Decimal():
-            return f"decimal({dtype.precision}, {dtype.scale})"
-        case _:
-            return str(dtype)
+    if isinstance(dtype, pl.Decimal):
+        return f"decimal({dtype.precision}, {dtype.scale})"
+    names = {
+        pl.String: "text",
+        pl.Int64: "integer",
+        pl.Boolean: "true or false",
+        pl.Date: "date",
+        pl.Datetime: "timestamp",
+    }
+    return names[type(dtype)]

@@ -14,9 +14,10 @@ from billfold.errors import InputError
 from billfold.intake.conform import FAULT, Conformed, conform
 from billfold.intake.files import read, sources
 from billfold.intake.references import Parents, dangling, unstated_currency
+from billfold.receipt import Progress, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
@@ -31,7 +32,7 @@ class Loaded:
     changed: int
 
 
-def load(book: Book, arguments: Sequence[str], *, progress: Callable[[str], None] = lambda _: None) -> list[Loaded]:
+def load(book: Book, arguments: Sequence[str], *, progress: Progress = silent) -> list[Loaded]:
     """Load folders or `table=FILE` arguments; all of them or nothing.
 
     A row replaces the row with its key. Columns that a file does not have keep what the book has.
@@ -42,15 +43,15 @@ def load(book: Book, arguments: Sequence[str], *, progress: Callable[[str], None
     """
     paths = sources(arguments)
     head = book.head()
-    conformed = {table: _read(book, table, path, progress) for table, path in paths.items()}
+    conformed = _read_all(book, paths, progress)
     _refuse_faults(conformed, paths, {t: c.faults for t, c in conformed.items()})
-    progress("checking references")
+    progress("checking references", 0.7)
     merged = {table: _merge(book, table, c) for table, c in conformed.items()}
     parents = Parents(book, {t: m[0] for t, m in merged.items()})
     _refuse_faults(conformed, paths, {t: _between_tables(t, rows, parents) for t, (rows, _) in merged.items()})
     changed = {table: _changed(rows, existing) for table, (rows, existing) in merged.items()}
     _refuse_regrouping(book, changed.get("accounts"), merged.get("accounts"))
-    progress("writing")
+    progress("writing", 0.8)
     changes = [
         Change(table, rows, replace=not merged[table][1].is_empty()) for table, rows in changed.items() if rows.height
     ]
@@ -59,8 +60,17 @@ def load(book: Book, arguments: Sequence[str], *, progress: Callable[[str], None
     return [_receipt(table, paths[table], merged[table], changed[table]) for table in paths]
 
 
-def _read(book: Book, table: str, path: Path, progress: Callable[[str], None]) -> Conformed:
-    progress(f"reading {path}")
+def _read_all(book: Book, paths: Mapping[str, Path], progress: Progress) -> dict[str, Conformed]:
+    sizes = {table: path.stat().st_size if path.is_file() else 0 for table, path in paths.items()}
+    conformed: dict[str, Conformed] = {}
+    for table, path in paths.items():
+        behind = sum(sizes[t] for t in conformed) / max(sum(sizes.values()), 1)
+        progress(f"reading {path.name}", 0.7 * behind)
+        conformed[table] = _read(book, table, path)
+    return conformed
+
+
+def _read(book: Book, table: str, path: Path) -> Conformed:
     standard = columns(INPUTS[table])
     custom = {n: t for n, t in book.read(table).collect_schema().items() if n not in standard}
     return conform(path, read(path), INPUTS[table], custom)
