@@ -20,7 +20,7 @@ exit 1
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev bill-run test lint format-check types unit format reference bench clean
+.PHONY: help setup setup-dev bill-run test lint format-check types unit format reference readme bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
@@ -61,6 +61,9 @@ format: setup-dev ## format the code and mend what ruff can mend safely
 
 reference: setup-dev ## write docs/tables.md from the contracts
 	$(PY) tools/make_reference.py
+
+readme: setup-dev ## put what the commands in README.md print now under them
+	$(PY) tests/test_docs.py
 
 bench: setup-dev ## run the benchmarks
 	$(PY) -m benchmarks

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +54,12 @@ def _settled(output: str) -> list[str]:
     return [_CLOCK.sub("in N s", line).rstrip() for line in output.strip().splitlines()]
 
 
+def _python(document: str) -> list[str]:
+    return re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / document).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("document", ["README.md"])
 def test_commands_print_what_the_document_shows(document: str, tmp_path: Path) -> None:
@@ -61,3 +68,24 @@ def test_commands_print_what_the_document_shows(document: str, tmp_path: Path) -
     (tmp_path / "data").symlink_to(ROOT / "data")
     for command, shown in commands:
         assert _settled(_run(command, tmp_path)) == _settled(shown), f"$ {command}"
+    for code in _python(document):
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == "4384 ['adjustments']\n24221\n"
+
+
+def rewrite(document: str, folder: Path) -> None:
+    """Put what the commands print now under them: `make readme`."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    (folder / "data").symlink_to(ROOT / "data")
+    for block in _BLOCK.findall(text):
+        commands = [part.partition("\n")[0] for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
+        outputs = ["\n".join(line.rstrip() for line in _run(c, folder).strip().splitlines()) for c in commands]
+        shown = "".join(f"$ {c}\n{o}\n" if o else f"$ {c}\n" for c, o in zip(commands, outputs, strict=True))
+        text = text.replace(f"```console\n{block}```", f"```console\n{shown}```")
+    (ROOT / document).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as scratch:
+        rewrite("README.md", Path(scratch))

@@ -62,7 +62,9 @@ def _plain(value: object) -> object:
 
 
 def _table(*columns: str, title: str | None = None, right: Sequence[str] = ()) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False
+    )  # fmt: skip
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return table
@@ -173,7 +175,7 @@ def _show_counts(console: Console, receipt: Receipt) -> None:
         ("accounts parked", documents.parked_accounts.height),
     ):  # fmt: skip
         table.add_row(label, f"{count:,}")
-    console.print(table)
+    console.print("", table, "", sep="\n")
 
 
 def _show_amounts(console: Console, receipt: Receipt) -> None:
@@ -181,7 +183,7 @@ def _show_amounts(console: Console, receipt: Receipt) -> None:
     for currency, sums in receipt.amounts.items():
         invoiced, credited = Decimal(sums["invoices"]), Decimal(sums["credit_memos"])
         table.add_row(currency, money(invoiced), money(credited), money(invoiced - credited))
-    console.print(table)
+    console.print(table, "", sep="\n")
 
 
 def _show_parked(console: Console, receipt: Receipt) -> None:
@@ -194,6 +196,7 @@ def _show_parked(console: Console, receipt: Receipt) -> None:
     console.print(table)
     if parked.height > _SHOWN_FAULTS:
         console.print(f"… and {parked.height - _SHOWN_FAULTS:,} more, in the table parked_accounts.")
+    console.print()
 
 
 def _show_largest(console: Console, receipt: Receipt) -> None:
@@ -208,7 +211,7 @@ def _show_largest(console: Console, receipt: Receipt) -> None:
         table.add_row(
             row["invoice_number"], escape(row["account_number"]), escape(group), f"{row['item_count']:,}", amount
         )
-    console.print(table)
+    console.print(table, "", sep="\n")
 
 
 def _show_next(console: Console, receipt: Receipt, book: Path, *, dry_run: bool) -> None:

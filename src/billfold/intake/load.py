@@ -115,7 +115,7 @@ def _refuse_faults(conformed: dict[str, Conformed], paths: dict[str, Path], faul
     rows = pl.concat(f.select(pl.lit(str(paths[t])).alias("file"), *FAULT.names()) for t, f in bad.items())
     read_rows = sum(c.rows.height for c in conformed.values())
     places = rows.select("file", "row").n_unique()
-    msg = f"{places:,} of {read_rows:,} rows are refused, so nothing was loaded: mend them and load again."
+    msg = f"{places:,} of {read_rows:,} rows refused, so nothing was loaded: mend them and load again."
     raise InputError(msg, rows)
 
 
