@@ -118,16 +118,16 @@ class Inputs:
 class Carriers:
     """Charge segments and order line items of the run's accounts, attributes resolved."""
 
-    charges: pl.LazyFrame
-    order_lines: pl.LazyFrame
+    charges: pl.DataFrame
+    order_lines: pl.DataFrame
 
 
 @dataclass(frozen=True)
 class Rated:
     """Lines owed, in the shape of `LINE`, and why some accounts can't be billed (`TROUBLE`)."""
 
-    lines: pl.LazyFrame
-    troubles: pl.LazyFrame
+    lines: pl.DataFrame
+    troubles: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,10 @@ class Documents:
 
 @dataclass(frozen=True)
 class Assembled:
-    """Documents, and the lines that are on them with the row number of their document."""
+    """Documents, and which owed line is where: `line` (its row, from 0), `document` (from 1), `kind`.
+
+    `lines` are in the order of the items, invoices and credit memos together.
+    """
 
     documents: Documents
     lines: pl.DataFrame

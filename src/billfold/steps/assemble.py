@@ -9,72 +9,101 @@ import polars as pl
 from billfold.lines import IDENTITY, KEY, TROUBLE, Assembled, Documents
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from billfold.requests import RunIdentity, RunRequest
 
 INVOICE: Final = "invoice"
 MEMO: Final = "credit_memo"
-ITEM_ORDER: Final = (
-    "source_type_rank", "subscription_number", "charge_number", "segment", "service_start_date", "order_number",
+_ITEM_ORDER: Final = (
+    "from_order", "subscription_number", "charge_number", "segment", "service_start_date", "order_number",
     "item_number_length", "item_number", "invoice_schedule_number", "invoice_schedule_item_id", "service_end_date",
 )  # fmt: skip
 """Within a document: charges before order lines, then by name and date; item 10 after item 9."""
+
+_OF_ITEMS: Final = (
+    *IDENTITY, "charge_name", "charge_type", "quantity", "unit_price", "uom", "sold_to_contact", "applied_to_item_id",
+    "processing_type", "account_number", "currency",
+)  # fmt: skip
+_OF_LINES: Final = (
+    *_OF_ITEMS,
+    "amount",
+    "invoice_group_number",
+    "invoice_group_value",
+    "is_return",
+    "is_credit",
+    "origin",
+)
+_KEY_NAMES: Final = {
+    "account_number": "invoice_owner_account_number",
+    "separate_subscription": "invoice_separately",
+    "group_number": "invoice_group_number",
+    "group_values": "invoice_group_value",
+}
 
 
 def assemble(
     lines: pl.DataFrame, troubles: pl.DataFrame, settings: Mapping[str, str], request: RunRequest, run: RunIdentity
 ) -> Assembled:
     """Documents of one run. Accounts with troubles are set aside; a group of sales that nets negative is one."""
-    judged = _judge(_without(lines, troubles), settings["document_type_rule"])
+    billable = _without(lines.with_row_index("line"), troubles)
+    groups = billable.select(KEY).unique().sort(KEY).with_row_index("group")
+    judged = _judge(_numbered(billable, groups), settings["document_type_rule"])
     negative = _negative_sales(judged, whole_account=settings["consolidate_invoices"] == "yes")
-    troubles = pl.concat([troubles, negative])
     placed = _place(_without(judged, negative))
-    headers = _headers(placed, request, run)
+    headers = _headers(placed, groups, request, run)
     items = _items(placed, headers)
     documents = Documents(
         invoices=_renamed(headers.filter(kind=INVOICE), "invoice"),
         invoice_items=_renamed(items.filter(kind=INVOICE), "invoice"),
         credit_memos=_renamed(headers.filter(kind=MEMO), "credit_memo"),
         credit_memo_items=_renamed(items.filter(kind=MEMO), "credit_memo"),
-        parked_accounts=_parked(troubles, run),
+        parked_accounts=_parked(pl.concat([troubles, negative]), run),
     )
-    return Assembled(documents, placed)
+    return Assembled(documents, placed.select("line", "document", "kind"))
 
 
 def _without(lines: pl.DataFrame, troubles: pl.DataFrame) -> pl.DataFrame:
     """Lines of accounts that can be billed. A trouble with an origin spares the account's other lines."""
+    if troubles.is_empty():
+        return lines
     whole = troubles.filter(pl.col("origin").is_null()).select("account_number").unique()
     part = troubles.filter(pl.col("origin").is_not_null()).select("account_number", "origin").unique()
     kept = lines.join(whole, on="account_number", how="anti", maintain_order="left")
     return kept.join(part, on=["account_number", "origin"], how="anti", maintain_order="left")
 
 
+def _numbered(lines: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
+    """Lines with the number of their group, from there on instead of the key. Components nobody has join nothing."""
+    on = [k for k in KEY if groups[k].null_count() < groups.height]
+    if not on:
+        return lines.select("line", *_OF_LINES, group=pl.lit(0, dtype=pl.UInt32))
+    numbered = lines.join(groups.select("group", *on), on=on, how="left", nulls_equal=True, maintain_order="left")
+    return numbered.select("line", "group", *_OF_LINES)
+
+
 def _judge(lines: pl.DataFrame, rule: str) -> pl.DataFrame:
-    """Adds the group's number and `kind`: which document a line goes to (spec/bill_run.md I14, O7 to O9).
+    """Adds `kind`: which document a line goes to (spec/bill_run.md I14, O7 to O9).
 
     Returns go to credit memos. The rules speak of subscription charges only; sales of orders are always invoiced.
     """
-    groups = lines.select(KEY).unique().sort(KEY).with_row_index("group")
-    numbered = lines.join(groups, on=KEY, how="left", nulls_equal=True, maintain_order="left")
-    of_order = pl.col("source_type") == "OrderLineItem"
-    sale = of_order & ~pl.col("is_return")
-    net = pl.col("amount").filter(~pl.col("is_return")).sum().over("group")
-    of_charge = pl.col("amount").sum().over("group", "charge_number", "is_return")
+    from_order = pl.col("source_type") == "OrderLineItem"
+    kept = ~pl.col("is_return")
+    of_group = lines.group_by("group").agg(net=pl.col("amount").filter(kept).sum(), sells=(from_order & kept).any())
+    judged = lines.with_columns(from_order=from_order).join(of_group, on="group", how="left", maintain_order="left")
     negative = pl.col("amount") < 0
     match rule:
         case "net":
-            credit = net < 0
+            credit = (pl.col("net") < 0) & ~pl.col("sells")
         case "net_by_charge":
-            credit = (net < 0) & (of_charge < 0)
+            of_charge = pl.col("amount").sum().over("group", "charge_number", "is_return")
+            credit = (pl.col("net") < 0) & ~pl.col("sells") & (of_charge < 0)
         case "negative_charges":
             credit = negative
         case _:
             credit = negative | ((pl.col("amount") == 0) & pl.col("is_credit"))
-    sells = sale.any().over("group")
-    nets_with_sales = sells if rule in ("net", "net_by_charge") else pl.lit(value=False)
-    to_memo = pl.col("is_return") | (~of_order & credit & ~nets_with_sales)
-    return numbered.with_columns(kind=pl.when(to_memo).then(pl.lit(MEMO)).otherwise(pl.lit(INVOICE)))
+    to_memo = pl.col("is_return") | (~pl.col("from_order") & credit)
+    return judged.with_columns(kind=pl.when(to_memo).then(pl.lit(MEMO)).otherwise(pl.lit(INVOICE)))
 
 
 def _negative_sales(lines: pl.DataFrame, *, whole_account: bool) -> pl.DataFrame:
@@ -83,71 +112,63 @@ def _negative_sales(lines: pl.DataFrame, *, whole_account: bool) -> pl.DataFrame
     With consolidation the account is set aside; without it only its order lines are.
     """
     refused = (
-        lines.filter(kind=INVOICE)
+        lines.filter("sells", kind=INVOICE)
         .group_by("group", "account_number", "currency")
-        .agg(
-            net=pl.col("amount").sum(),
-            sells=(pl.col("source_type") == "OrderLineItem").any(),
-            orders=pl.col("order_number").drop_nulls().unique(),
-        )
-        .filter("sells", pl.col("net") < 0)
+        .agg(net=pl.col("amount").sum(), orders=pl.col("order_number").drop_nulls().unique())
+        .filter(pl.col("net") < 0)
         .group_by("account_number", "currency")
         .agg(pl.col("orders").explode().unique().sort(), net=pl.col("net").sum().cast(pl.String), documents=pl.len())
         .sort("account_number", "currency")
     )
-    named = pl.col("orders").list.head(5).list.join(", ")
     several = pl.format("{} documents", "documents")
+    how_many = pl.when(pl.col("documents") == 1).then(pl.lit("a document")).otherwise(several)
+    named = pl.col("orders").list.head(5).list.join(", ")
     net = pl.col("net").str.strip_chars_end("0").str.strip_chars_end(".")
+    said = "{} with sales that net negative can't be invoiced ({} {} on order {})"
     return refused.select(
         "account_number",
         origin=pl.lit(None if whole_account else "Order", dtype=pl.String),
         step=pl.lit("assemble"),
-        reason=pl.format(
-            "{} with sales that net negative can't be invoiced ({} {} on order {})",
-            pl.when(pl.col("documents") == 1).then(pl.lit("a document")).otherwise(several),
-            "currency", net, named,
-        ),
+        reason=pl.format(said, how_many, "currency", net, named),
         detail=pl.struct("orders", "currency", net=net).struct.json_encode(),
-    )  # fmt: skip
+    )
 
 
 def _place(lines: pl.DataFrame) -> pl.DataFrame:
     """Lines in the order of documents and items, with `document` (from 1) and `position` within it (from 1)."""
     ranked = lines.with_columns(
-        kind_rank=pl.when(kind=INVOICE).then(0).otherwise(1),
-        source_type_rank=pl.when(source_type="OrderLineItem").then(1).otherwise(0),
-        item_number_length=pl.col("item_number").str.len_chars(),
-    ).sort("group", "kind_rank", *ITEM_ORDER)
-    return ranked.with_columns(
-        document=pl.struct("group", "kind_rank").rle_id() + 1,
-        position=pl.int_range(1, pl.len() + 1).over("group", "kind_rank"),
-        signed=pl.when(kind=MEMO).then(-pl.col("amount")).otherwise("amount"),
+        credits=pl.col("kind") == MEMO, item_number_length=pl.col("item_number").str.len_chars()
+    )
+    order = ["group", "credits", *_told(ranked, _ITEM_ORDER)]
+    return ranked.sort(order).with_columns(
+        document=pl.struct("group", "credits").rle_id() + 1,
+        position=pl.int_range(1, pl.len() + 1).over("group", "credits"),
+        signed=pl.when("credits").then(-pl.col("amount")).otherwise("amount"),
     )
 
 
-def _headers(placed: pl.DataFrame, request: RunRequest, run: RunIdentity) -> pl.DataFrame:
-    """One row a document, amounts not yet numbered (`number` is given later)."""
-    of_order = (pl.col("source_type") == "OrderLineItem").first()
-    mixed = pl.col("source_type_rank").n_unique() > 1
-    source = (
-        pl.when(mixed)
-        .then(pl.lit("Consolidation"))
-        .when(of_order)
-        .then(pl.lit("Order"))
-        .otherwise(pl.lit("Subscription"))
-    )
-    shown = ("invoice_group_number", "invoice_group_value")
-    kept = [k for k in KEY if k not in ("separate_subscription", "group_number", "ungrouped", "origin", "group_values")]
-    grouped = placed.group_by("document", maintain_order=True).agg(
-        pl.col("kind", *kept).first(),
-        *(pl.col(c).drop_nulls().first() for c in shown),
+def _told(frame: pl.DataFrame, names: Sequence[str]) -> list[str]:
+    """The columns among `names` that hold anything: the others decide nothing."""
+    return [name for name in names if frame[name].null_count() < frame.height]
+
+
+def _headers(placed: pl.DataFrame, groups: pl.DataFrame, request: RunRequest, run: RunIdentity) -> pl.DataFrame:
+    """One row a document; numbers are given later."""
+    mixed = pl.when(pl.col("from_order").n_unique() > 1).then(pl.lit("Consolidation"))
+    source = mixed.when(pl.col("from_order").first()).then(pl.lit("Order")).otherwise(pl.lit("Subscription"))
+    documents = placed.group_by("document", maintain_order=True).agg(
+        pl.col("kind", "group").first(),
+        *(pl.col(c).drop_nulls().first() for c in ("invoice_group_number", "invoice_group_value")),
         source_type=source,
-        group_key=_group_key().first(),
         amount=pl.col("signed").sum().cast(pl.Decimal(38, 4)),
         item_count=pl.len().cast(pl.Int64),
     )
-    width = max(6, len(str(grouped.height)))
-    return grouped.with_columns(
+    key = pl.struct(pl.col(k).alias(_KEY_NAMES.get(k, k)) for k in KEY).struct.json_encode()
+    components = groups.with_columns(group_key=key).drop(
+        "separate_subscription", "group_number", "ungrouped", "origin", "group_values"
+    )
+    width = max(6, len(str(documents.height)))
+    return documents.join(components, on="group", how="left", maintain_order="left").with_columns(
         id=pl.format(f"{run.bill_run_number}-{{}}", pl.col("document").cast(pl.String).str.zfill(width)),
         bill_run_number=pl.lit(run.bill_run_number),
         status=pl.lit("Draft"),
@@ -158,30 +179,21 @@ def _headers(placed: pl.DataFrame, request: RunRequest, run: RunIdentity) -> pl.
     )
 
 
-def _group_key() -> pl.Expr:
-    """Every component by name; an empty one is null, so that a reader sees all that could have separated."""
-    names = {"account_number": "invoice_owner_account_number", "separate_subscription": "invoice_separately",
-             "group_number": "invoice_group_number", "group_values": "invoice_group_value"}  # fmt: skip
-    return pl.struct(pl.col(k).alias(names.get(k, k)) for k in KEY).struct.json_encode()
-
-
 def _items(placed: pl.DataFrame, headers: pl.DataFrame) -> pl.DataFrame:
-    """One row a line, under its document's id."""
-    kept = [*IDENTITY, "charge_name", "charge_type", "quantity", "unit_price", "uom", "sold_to_contact",
-                        "applied_to_item_id", "processing_type", "account_number", "currency", "kind"]  # fmt: skip
-    ids = headers.select("document", "id")
-    return placed.join(ids, on="document", how="left", maintain_order="left").select(
-        *kept,
-        "id",
+    """One row a line, under its document's id. Documents are numbered from 1, so the number finds the id."""
+    return placed.select(
+        *_OF_ITEMS,
+        "kind",
+        pl.lit(headers["id"]).gather(pl.col("document") - 1).alias("id") if headers.height else pl.lit("").alias("id"),
         amount="signed",
-        item_id=pl.format("{}-{}", "id", pl.col("position").cast(pl.String).str.zfill(6)),
-    )
+        position=pl.col("position").cast(pl.String).str.zfill(6),
+    ).with_columns(item_id=pl.format("{}-{}", "id", "position"))
 
 
 def _renamed(rows: pl.DataFrame, kind: str) -> pl.DataFrame:
     """Columns under the names of the document's tables."""
     names = {"id": f"{kind}_id", "number": f"{kind}_number", "date": f"{kind}_date", "item_id": f"{kind}_item_id"}
-    return rows.drop("kind", "document", strict=False).rename(names, strict=False)
+    return rows.rename(names, strict=False)
 
 
 def _parked(troubles: pl.DataFrame, run: RunIdentity) -> pl.DataFrame:

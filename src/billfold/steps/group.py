@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def group(lines: pl.LazyFrame, settings: Mapping[str, str]) -> pl.LazyFrame:
+def group(lines: pl.DataFrame, settings: Mapping[str, str]) -> pl.DataFrame:
     """Lines with `lines.KEY`: two lines share a document only if they agree in every component.
 
     `invoice_separately` beats group number and consolidation, so these components are blank on such lines.

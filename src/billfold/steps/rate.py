@@ -7,6 +7,7 @@ price is a trouble that parks the account: it never bills zero, and it never bil
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -28,7 +29,8 @@ _ALIGNMENTS = ("AlignToCharge", "AlignToSubscriptionStart", "AlignToTermStart")
 
 def rate(carriers: Carriers, target: date, settings: Mapping[str, str], currencies: Sequence[str]) -> Rated:
     """Everything owed up to the target date, inclusive, priced and rounded once."""
-    parts = [source(carriers, target) for source in SOURCES]
+    live = replace(carriers, charges=_live(carriers.charges, target))
+    parts = [source(live, target) for source in SOURCES]
     priced = pl.concat([p.lines for p in parts])
     amount = rounded(pl.col("wide"), pl.col("currency"), settings, currencies)
     lines = priced.filter(~_too_large()).with_columns(amount=amount).select(LINE.names())
@@ -49,12 +51,12 @@ def _order_lines(carriers: Carriers, target: date) -> Rated:
         unit_price=pl.coalesce("amount_per_unit", _discounted()),
         is_return=pl.col("item_category") == "Return",
     )
-    return Rated(_owed(lines), TROUBLE.to_frame().lazy())
+    return Rated(_owed(lines), TROUBLE.to_frame())
 
 
 def _discounted() -> pl.Expr:
     """The list price less the inline discount, for lines without an amount per unit."""
-    listed, discount = pl.col("list_price_per_unit").cast(WIDE), pl.col("discount").fill_null(0).cast(WIDE)
+    listed, discount = _bounded("list_price_per_unit"), _bounded("discount").fill_null(0)
     share = discount / pl.lit(100, dtype=WIDE)
     off = (
         pl.when(discount_type="Percentage")
@@ -66,17 +68,17 @@ def _discounted() -> pl.Expr:
     return (listed - off).round(9, mode="half_away_from_zero").cast(pl.Decimal(28, 9))
 
 
-def _one_time(carriers: Carriers, target: date) -> Rated:
+def _one_time(carriers: Carriers, _target: date) -> Rated:
     """One-time charges whose trigger date has come (spec/bill_run.md C14)."""
-    due = _live(carriers.charges, target).filter(pl.col("charge_type") == "OneTime", pl.col("through").is_null())
+    due = carriers.charges.filter(pl.col("charge_type") == "OneTime", pl.col("through").is_null())
     priced = due.filter(_is_simple()).with_columns(service_start_date="start", service_end_date="start")
-    return Rated(_charge_lines(priced, pl.col("price").cast(WIDE)), _unrated(due.filter(~_is_simple())))
+    return Rated(_charge_lines(priced, _bounded_price()), _unrated(due.filter(~_is_simple())))
 
 
 def _recurring(carriers: Carriers, target: date) -> Rated:
     """Whole billing periods of recurring charges and of flat usage fees (spec/bill_run.md C11, C12, C15, C24)."""
-    live = _live(carriers.charges, target).filter(pl.col("charge_type") != "OneTime")
-    live = live.filter(pl.col("through").is_null() | pl.col("end").is_null() | (pl.col("through") < pl.col("end")))
+    unfinished = pl.col("through").is_null() | pl.col("end").is_null() | (pl.col("through") < pl.col("end"))
+    live = carriers.charges.filter(pl.col("charge_type") != "OneTime", unfinished)
     fits = _is_simple() & _is_flat_if_usage() & _has_known_grid()
     periods = _due_periods(live.filter(fits), target)
     whole = (pl.col("service_start") == pl.col("period_start")) & (pl.col("service_end") == pl.col("period_end"))
@@ -94,7 +96,7 @@ def _recurring(carriers: Carriers, target: date) -> Rated:
 SOURCES: Final[Sequence[Callable[[Carriers, date], Rated]]] = (_order_lines, _one_time, _recurring)
 
 
-def _live(charges: pl.LazyFrame, target: date) -> pl.LazyFrame:
+def _live(charges: pl.DataFrame, target: date) -> pl.DataFrame:
     """Charge segments that have begun, with [start, end) of what may be billed and how far it was (`through`)."""
     activation = pl.coalesce("service_activation_date", "contract_effective_date")
     event = (
@@ -103,18 +105,27 @@ def _live(charges: pl.LazyFrame, target: date) -> pl.LazyFrame:
         .when(trigger_event="ContractEffective").then("contract_effective_date")
     )  # fmt: skip
     term_end = pl.when(term_type="TERMED").then("term_end_date")
+    begun = charges.with_columns(
+        start=pl.coalesce("effective_start_date", event),
+        end=pl.min_horizontal("effective_end_date", "cancelled_date", term_end),
+        through=pl.max_horizontal("billed_through", "charged_through_date"),
+    )
+    # Segments of a charge keep the grid of its first one; most charges have one segment, so few rows are grouped.
+    later = begun.filter(pl.col("segment") > 1).select("charge_number").unique()
+    first = (
+        begun.join(later, on="charge_number", how="semi")
+        .group_by("charge_number")
+        .agg(pl.col("start").min().alias("first"))
+    )
     return (
-        charges.with_columns(
-            start=pl.coalesce("effective_start_date", event),
-            end=pl.min_horizontal("effective_end_date", "cancelled_date", term_end),
-            through=pl.max_horizontal("billed_through", "charged_through_date"),
-        )
-        .with_columns(first_start=pl.col("start").min().over("charge_number"))
+        begun.join(first, on="charge_number", how="left", maintain_order="left")
+        .with_columns(first_start=pl.coalesce("first", "start"))
         .filter(pl.col("start") <= target, pl.col("end").is_null() | (pl.col("start") < pl.col("end")))
+        .drop("first")
     )
 
 
-def _due_periods(charges: pl.LazyFrame, target: date) -> pl.LazyFrame:
+def _due_periods(charges: pl.DataFrame, target: date) -> pl.DataFrame:
     """A row a period that is due and not billed: its grid dates, and what of it the segment covers (exclusive ends)."""
     subscription_start = pl.coalesce("subscription_start_date", "contract_effective_date", "first_start")
     day = (
@@ -156,11 +167,21 @@ def _due_periods(charges: pl.LazyFrame, target: date) -> pl.LazyFrame:
 
 def _period_price() -> pl.Expr:
     """The price of one whole period, from the list price base (spec/bill_run.md C26)."""
-    price = pl.col("price").cast(WIDE)
+    price = _bounded_price()
     return pl.when(list_price_base="Per_Month").then(price * pl.col("length").cast(WIDE)).otherwise(price)
 
 
-def _charge_lines(due: pl.LazyFrame, price: pl.Expr) -> pl.LazyFrame:
+def _bounded_price() -> pl.Expr:
+    return _bounded("price")
+
+
+def _bounded(column: str) -> pl.Expr:
+    """A number that may be multiplied: null when it is so large that its amount would be too."""
+    number = pl.col(column)
+    return pl.when(number.cast(pl.Float64).abs() < float(AMOUNT_LIMIT)).then(number).cast(WIDE)
+
+
+def _charge_lines(due: pl.DataFrame, price: pl.Expr) -> pl.DataFrame:
     """Lines of flat fees and of units at a price."""
     counted = pl.col("charge_model") == "PerUnit"
     return _owed(
@@ -174,11 +195,11 @@ def _charge_lines(due: pl.LazyFrame, price: pl.Expr) -> pl.LazyFrame:
     )
 
 
-def _owed(lines: pl.LazyFrame) -> pl.LazyFrame:
+def _owed(lines: pl.DataFrame) -> pl.DataFrame:
     """Lines in their common shape with `wide`, the exact amount: quantity times price, negative for returns."""
     price, quantity = pl.col("unit_price"), pl.col("quantity")
     estimate = price.cast(pl.Float64) * quantity.cast(pl.Float64)
-    fits = estimate.abs() < float(AMOUNT_LIMIT)
+    fits = (estimate.abs() < float(AMOUNT_LIMIT)).fill_null(value=False)
     sign = pl.when("is_return").then(-1).otherwise(1).cast(WIDE)
     # A product that does not fit its type would raise for the whole frame; the estimate keeps such rows out of it.
     safe = pl.when(fits).then(quantity).otherwise(0).cast(WIDE)
@@ -190,7 +211,7 @@ def _owed(lines: pl.LazyFrame) -> pl.LazyFrame:
         too_large=~fits,
         start=pl.lit(None, dtype=pl.Date),
     )
-    there = shaped.collect_schema()
+    there = shaped.schema
     absent = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in LINE.items() if name not in there]
     columns = [name for name in LINE if name != "amount"]
     return shaped.with_columns(absent).select(*(pl.col(c).cast(LINE[c]) for c in columns), "wide", "too_large")
@@ -217,7 +238,7 @@ def _has_known_grid() -> pl.Expr:
     )
 
 
-def _unrated(charges: pl.LazyFrame) -> pl.LazyFrame:
+def _unrated(charges: pl.DataFrame) -> pl.DataFrame:
     """Charges that are due but need rules that this version does not have."""
     kind = pl.concat_str(
         "charge_type", "charge_model", "billing_period", "bill_cycle_type", "billing_period_alignment",
@@ -226,9 +247,9 @@ def _unrated(charges: pl.LazyFrame) -> pl.LazyFrame:
     return _troubles(charges, "{} is a kind of charge that is not rated yet ({})", kind)
 
 
-def _troubles(rows: pl.LazyFrame, reason: str, what: pl.Expr) -> pl.LazyFrame:
+def _troubles(rows: pl.DataFrame, reason: str, what: pl.Expr) -> pl.DataFrame:
     """Troubles that name the charge or order line; `reason` has places for its name and for `what`."""
-    there = rows.collect_schema()
+    there = rows.schema
     owner = "owner" if "owner" in there else "account_number"
     keys = [c for c in ("charge_number", "segment", "order_number", "item_number") if c in there]
     charge = pl.format("charge {} segment {}", "charge_number", "segment") if "charge_number" in there else pl.lit(None)

@@ -20,6 +20,7 @@ _KINDS: Final = (
     ("invoices", "invoice_items", "invoice_id", 1),
     ("credit_memos", "credit_memo_items", "credit_memo_id", -1),
 )
+_KIND: Final = {"invoice_items": "invoice", "credit_memo_items": "credit_memo"}
 
 
 def validate(owed: pl.DataFrame, assembled: Assembled) -> Documents:
@@ -38,25 +39,31 @@ def validate(owed: pl.DataFrame, assembled: Assembled) -> Documents:
 
 def _partition(owed: pl.DataFrame, assembled: Assembled) -> str:
     """Every line that was owed is on one item, or its account is parked."""
-    identity = list(IDENTITY)
-    on_items = pl.concat(getattr(assembled.documents, items).select(identity) for _, items, _, _ in _KINDS)
-    if (
-        on_items.height != assembled.lines.height
-        or on_items.join(owed, on=identity, how="anti", nulls_equal=True).height
-    ):
-        return "items that nobody owed"
-    missing = owed.join(on_items, on=identity, how="anti", nulls_equal=True)
-    lost = missing.join(assembled.documents.parked_accounts, on="account_number", how="anti")
+    for _, items, _key, sign in _KINDS:
+        on_items = getattr(assembled.documents, items)
+        lines = owed[assembled.lines.filter(kind=_KIND[items])["line"]]
+        said = lines.select(*IDENTITY, pl.col("amount") * sign)
+        if not on_items.select(*IDENTITY, "amount").equals(said):
+            return f"{items} differ from the lines that they stand for"
+    without = owed.select("account_number").with_row_index("line").join(assembled.lines, on="line", how="anti")
+    lost = without.join(assembled.documents.parked_accounts, on="account_number", how="anti")
     return f"{lost.height} lines are on no document" if lost.height else ""
 
 
-def _once(_: pl.DataFrame, assembled: Assembled) -> str:
-    """No line twice."""
-    doubled = assembled.lines.select(list(IDENTITY)).is_duplicated().sum()
+def _once(owed: pl.DataFrame, assembled: Assembled) -> str:
+    """No line twice: neither a row of the lines nor what it stands for."""
+    billed = owed[assembled.lines["line"]]
+    of_charges = billed.filter(pl.col("charge_number").is_not_null()).select(
+        "charge_number", "segment", "service_start_date"
+    )
+    of_orders = billed.filter(pl.col("order_number").is_not_null()).select("order_number", "item_number")
+    doubled = sum(
+        frame.height - frame.unique().height for frame in (of_charges, of_orders, assembled.lines.select("line"))
+    )
     return f"{doubled} lines occur more than once" if doubled else ""
 
 
-def _sums(_: pl.DataFrame, assembled: Assembled) -> str:
+def _sums(owed: pl.DataFrame, assembled: Assembled) -> str:
     """Items add up to their header, and lines to documents per account and currency."""
     for headers, items, key, _sign in _KINDS:
         added = getattr(assembled.documents, items).group_by(key).agg(added=pl.col("amount").sum(), count=pl.len())
@@ -72,22 +79,29 @@ def _sums(_: pl.DataFrame, assembled: Assembled) -> str:
         for headers, _, _, sign in _KINDS
     )
     totals = billed.group_by(by).agg(billed=pl.col("amount").sum())
-    lines = assembled.lines.group_by(by).agg(owed=pl.col("amount").sum().cast(pl.Decimal(38, 4)))
+    lines = owed[assembled.lines["line"]].group_by(by).agg(owed=pl.col("amount").sum().cast(pl.Decimal(38, 4)))
     wrong = totals.join(lines, on=by, how="full").filter(pl.col("billed").ne_missing(pl.col("owed")))
     return f"{wrong.height} accounts' documents differ from their lines" if wrong.height else ""
 
 
-def _one_value(_: pl.DataFrame, assembled: Assembled) -> str:
+def _one_value(owed: pl.DataFrame, assembled: Assembled) -> str:
     """A document has one value for every group component."""
-    spread = assembled.lines.select("document", *KEY).unique().height - assembled.lines["document"].n_unique()
+    spread = _keys_of(owed, assembled).height - assembled.lines.select("document").n_unique()
     return f"{spread} documents mix values of a component" if spread else ""
 
 
-def _no_needless_split(_: pl.DataFrame, assembled: Assembled) -> str:
+def _no_needless_split(owed: pl.DataFrame, assembled: Assembled) -> str:
     """Two documents of one kind differ in some component."""
-    documents = assembled.lines.select("document", "kind", *KEY).unique()
-    needless = documents.height - documents.select("kind", *KEY).unique().height
+    documents = _keys_of(owed, assembled)
+    needless = documents.height - documents.drop("document").unique().height
     return f"{needless} documents agree with another in every component" if needless else ""
+
+
+def _keys_of(owed: pl.DataFrame, assembled: Assembled) -> pl.DataFrame:
+    """Every combination of a document, its kind and its lines' group components."""
+    told = [k for k in KEY if owed[k].null_count() < owed.height]
+    lines = assembled.lines
+    return owed[lines["line"]].select(told).with_columns(lines["document"], lines["kind"]).unique()
 
 
 def _conforming(documents: Documents) -> Documents:
