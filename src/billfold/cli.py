@@ -3,8 +3,9 @@
 import os
 import sys
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -20,27 +21,49 @@ grouping_app = typer.Typer(help="Which fields' values decide about documents.", 
 app.add_typer(settings_app, name="settings")
 app.add_typer(grouping_app, name="grouping")
 
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+
+
+class ChargeType(StrEnum):
+    """Charge types, as Zuora spells them."""
+
+    ONE_TIME = "OneTime"
+    RECURRING = "Recurring"
+    USAGE = "Usage"
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Accounts = Annotated[list[str] | None, typer.Option("--account", help="An account; may be repeated.")]
-Day = typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")
+DAY: dict[str, Any] = {"formats": ["%Y-%m-%d"], "metavar": "YYYY-MM-DD"}
 EXIT_PARKED = 3
 
 _book = Path("book")
 
 
+def _show_version(*, wanted: bool) -> None:
+    from billfold import __version__
+
+    if wanted:
+        typer.echo(f"billfold {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     book: Annotated[Path, typer.Option(envvar="BILLFOLD_BOOK", help="The book's folder.")] = Path("book"),
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=lambda v: _show_version(wanted=v), is_eager=True, help="Print it.")
+    ] = False,
 ) -> None:
     globals()["_book"] = book
-
-
-@app.command()
-def version() -> None:
-    """Print the version."""
-    from billfold import __version__
-
-    typer.echo(f"billfold {__version__}")
 
 
 @app.command()
@@ -86,15 +109,17 @@ def load(
 
 @app.command()
 def run(
-    target_date: Annotated[datetime, Day],
-    invoice_date: Annotated[datetime | None, Day] = None,
+    target_date: Annotated[datetime, typer.Option(**DAY, help="Bill everything owed up to this day, inclusive.")],
+    invoice_date: Annotated[
+        datetime | None, typer.Option(**DAY, help="The date on the documents, from which terms count; default today.")
+    ] = None,
     account: Accounts = None,
     batch: Annotated[list[str] | None, typer.Option(help="Only accounts of this batch; may be repeated.")] = None,
     bill_cycle_day: Annotated[
         str | None, typer.Option(help="Only accounts with this day: 1 to 31, or AsRunDay.", metavar="N|AsRunDay")
     ] = None,
     exclude_charge_type: Annotated[
-        list[str] | None, typer.Option(help="OneTime, Recurring or Usage; at most two.", metavar="TYPE")
+        list[ChargeType] | None, typer.Option(help="Leave these charges for another run; at most two.")
     ] = None,
     *,
     subscriptions: Annotated[bool, typer.Option(help="Bill charges of subscriptions.")] = True,
@@ -106,19 +131,28 @@ def run(
     """Bill everything owed up to the target date."""
     from billfold import printing
     from billfold.book import Book
-    from billfold.requests import cycle_days, run_request
+    from billfold.requests import RunRequest, cycle_days
     from billfold.run import bill, preview
 
+    excluded = tuple(dict.fromkeys(exclude_charge_type or ()))
+    if len(excluded) == len(ChargeType) or not (subscriptions or order_line_items):
+        raise typer.BadParameter("that leaves nothing to bill.")
     today = datetime.now(UTC).astimezone().date()
-    request = run_request(
+    try:
+        days = cycle_days(bill_cycle_day, today)
+    except BillfoldError as e:
+        raise typer.BadParameter(str(e)) from e
+    request = RunRequest(
         target_date=target_date.date(), invoice_date=invoice_date.date() if invoice_date else today,
-        accounts=account or (), batches=batch or (), bill_cycle_days=cycle_days(bill_cycle_day, today),
-        excluded_charge_types=exclude_charge_type or (), subscriptions=subscriptions, order_line_items=order_line_items,
+        accounts=tuple(account or ()), batches=tuple(batch or ()), bill_cycle_days=days,
+        excluded_charge_types=tuple(t.value for t in excluded), subscriptions=subscriptions,
+        order_line_items=order_line_items,
     )  # fmt: skip
     with Book(_book) as book, printing.working("run") as progress:
-        receipt = (
-            preview(book, request, progress=progress) if dry_run else bill(book, request, post=post, progress=progress)
-        )
+        if dry_run:
+            receipt = preview(book, request, progress=progress)
+        else:
+            receipt = bill(book, request, post=post, progress=progress)
     printing.show_run(receipt, request, _book, dry_run=dry_run, as_json=as_json)
     if receipt.committed and receipt.documents.parked_accounts.height:
         raise typer.Exit(EXIT_PARKED)
@@ -156,22 +190,25 @@ def runs(run_number: Annotated[str | None, typer.Argument(metavar="RUN")] = None
     from billfold.lifecycle import runs as stored_runs
 
     with Book(_book, read_only=True) as book:
-        printing.show_runs(stored_runs(book, run_number), as_json=as_json)
+        if run_number is None:
+            printing.show_runs(stored_runs(book), as_json=as_json)
+        else:
+            parked = book.read("parked_accounts").filter(bill_run_number=run_number).collect()
+            printing.show_one_run(stored_runs(book, run_number), parked, as_json=as_json)
 
 
 @app.command()
 def sql(
     query: str,
-    output: Annotated[str, typer.Option("--format", help="table, csv, json or parquet.")] = "table",
+    output: Annotated[Format, typer.Option("--format")] = Format.TABLE,
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of printing.")] = None,
 ) -> None:
     """Query the book's tables with DuckDB; the book is not changed."""
-    from billfold import printing
     from billfold.book import Book
+    from billfold.console import show_rows
 
-    printing.check_format(output)
     with Book(_book, read_only=True) as book:
-        printing.show_rows(book.sql(query), output, out)
+        show_rows(book.sql(query), output.value, out)
 
 
 @settings_app.command("show")

@@ -52,6 +52,16 @@ STANDARD: Final[Mapping[str, Mapping[str, str]]] = {
 """Standard fields that may be configured, and their columns (spec/grouping.md 1.3)."""
 
 
+_SAID: Final[Mapping[str, str]] = {
+    "string_pattern_mismatch": "only letters, digits, blanks and - _ ( ) . & are allowed",
+    "model_type": "must be a JSON object",
+    "model_attributes_type": "must be a JSON object",
+    "missing": "is missing",
+    "extra_forbidden": "is not known here",
+}
+"""Faults in the words of JSON instead of those of Python."""
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -102,7 +112,8 @@ def from_file(path: Path) -> InvoiceGroup:
     except ValidationError as e:
         first = e.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"
-        msg = f"{path}: {place}: {first['msg']}."
+        said = _SAID.get(first["type"], first["msg"])
+        msg = f"{path}: {place}: {said}."
         raise BillfoldError(msg) from e
     if not (group.meta.subscriptionGroup or group.meta.orderLineItemGroup):
         msg = f"{path}: meta needs at least one field in subscriptionGroup or orderLineItemGroup."

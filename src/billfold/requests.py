@@ -4,7 +4,7 @@ import json
 from datetime import date, timedelta
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from billfold.errors import BillfoldError
 
@@ -52,20 +52,6 @@ class RunIdentity(BaseModel):
 
     bill_run_number: str
     snapshot_id: int
-
-
-def run_request(**values: object) -> RunRequest:
-    """A request from loosely typed values.
-
-    Raises:
-        BillfoldError: a value does not fit; the message names it.
-    """
-    try:
-        return RunRequest.model_validate(values)
-    except ValidationError as e:
-        first = e.errors()[0]
-        msg = f"{'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r}."
-        raise BillfoldError(msg) from e
 
 
 def cycle_days(wanted: str | None, run_day: date) -> tuple[int, ...]:

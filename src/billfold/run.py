@@ -77,7 +77,8 @@ def _line(book: Book, head: Head, request: RunRequest, progress: Progress) -> tu
     drafts = number_drafts(Headers.of(assembled.documents, counters), sequence_sets)
     progress("checking promises", 0.6)
     documents = validate(lines, replace(assembled, documents=drafts.on(assembled.documents)))
-    known = read("parked_accounts").collect()
+    canceled = read("bill_runs").filter(status="Canceled")
+    known = read("parked_accounts").join(canceled, on="bill_run_number", how="anti").collect()
     return receipt_of(documents, run, accounts, known), drafts.counters
 
 

@@ -78,8 +78,11 @@ def from_toml(path: Path) -> dict[str, str]:
     """The settings in a TOML file; a table such as `[rounding_increment]` joins its names with a point."""
     try:
         return _flat(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
-        msg = f"{path} can't be read as TOML: {e}"
+    except OSError as e:
+        msg = f"{path} can't be read: {e.strerror}."
+        raise BillfoldError(msg) from e
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
+        msg = f"{path} can't be read as TOML: {e}."
         raise BillfoldError(msg) from e
 
 
@@ -101,6 +104,7 @@ def _checked(name: str, value: str) -> str:
             f"There is no setting {name!r}{nearest(name, CHOICES)}; they are {', '.join(CHOICES)} and {_INCREMENT}CUR."
         )
         raise BillfoldError(msg)
+    value = value.lower()
     if value not in CHOICES[name]:
         msg = f"The setting {name} can't be {value!r}: it is one of {', '.join(CHOICES[name])}."
         raise BillfoldError(msg)
@@ -110,13 +114,13 @@ def _checked(name: str, value: str) -> str:
 def _checked_increment(name: str, value: str) -> str:
     currency = name.removeprefix(_INCREMENT)
     if currency not in CURRENCIES:
-        msg = f"{name}: {currency!r} is not an ISO 4217 currency{nearest(currency, CURRENCIES)}."
+        msg = f"{name}: {currency!r} is not an ISO 4217 currency{nearest(currency.upper(), CURRENCIES)}."
         raise BillfoldError(msg)
     try:
         number = Decimal(value)
     except InvalidOperation:
-        number = Decimal(0)
-    fits = number > 0 and _STEP.fullmatch(value) and number == round(number, 4)
+        number = Decimal("NaN")
+    fits = number.is_finite() and number > 0 and _STEP.fullmatch(value) and number == round(number, 4)
     if not fits:
         msg = f"{name} can't be {value!r}: it is 1, 2 or 5 times a power of ten, 0.0001 or more, such as 0.05."
         raise BillfoldError(msg)

@@ -6,16 +6,15 @@ Nothing here knows what the tables mean. SQL is made from quoted identifiers and
 from __future__ import annotations
 
 import importlib
+import re
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import duckdb
+import polars as pl
 
 from billfold.errors import BookError
-
-if TYPE_CHECKING:
-    import polars as pl
 
 _EXTENSIONS: Final = ("sqlite_scanner", "ducklake")
 CATALOG: Final = "catalog.sqlite"
@@ -83,6 +82,35 @@ def _wheel_file(extension: str) -> Path | None:
             if path.exists():
                 return path
     return None
+
+
+def refuse_other_than_query(sql: str) -> None:
+    """Let only one statement through, and only one that reads: a COPY or ATTACH could write anywhere.
+
+    Raises:
+        BookError: it is something else.
+    """
+    statements = duckdb.extract_statements(sql)
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        msg = "Only one query can be asked at a time, and only one that reads: SELECT, FROM, WITH, SHOW or DESCRIBE."
+        raise BookError(msg)
+
+
+def frame(relation: duckdb.DuckDBPyRelation) -> pl.DataFrame:
+    """A relation's rows, where Polars has no type for a column in the nearest one that it has."""
+    as_text = [f"{name(c)}::VARCHAR AS {name(c)}" if "INTERVAL" in str(t) else name(c) for c, t in _columns(relation)]
+    rows = relation.project(", ".join(as_text)).pl() if any("VARCHAR AS" in c for c in as_text) else relation.pl()
+    wide = [c for (_, t), c in zip(_columns(relation), rows.columns, strict=True) if str(t) == "HUGEINT"]
+    return rows.with_columns(pl.col(wide).cast(pl.Int128))
+
+
+def _columns(relation: duckdb.DuckDBPyRelation) -> list[tuple[str, object]]:
+    return list(zip(relation.columns, relation.types, strict=True))
+
+
+def sentence(error: Exception) -> str:
+    """What DuckDB says, without the excerpt of the query that it points into."""
+    return " ".join(re.split(r"\s*LINE \d+:", str(error))[0].split())
 
 
 def types(connection: duckdb.DuckDBPyConnection, frame: pl.DataFrame) -> dict[str, str]:

@@ -107,7 +107,8 @@ class Book:
             scratch.rename(folder.resolve())
         except (OSError, sqlite3.Error, duckdb.Error) as e:
             shutil.rmtree(scratch, ignore_errors=True)
-            msg = f"A book can't be made in {folder}: {_first_line(e)}"
+            said = e.strerror if isinstance(e, OSError) else _first_line(e)
+            msg = f"A book can't be made in {folder}: {said}."
             raise BookError(msg) from e
         return cls(folder)
 
@@ -160,18 +161,18 @@ class Book:
         return dict(self._connection.cursor().execute("SELECT name, value FROM book.billfold.counters").fetchall())
 
     def sql(self, query: str) -> pl.DataFrame:
-        """The rows of a query over the book's tables.
+        """The rows of one query over the book's tables; durations come as text.
 
         Raises:
-            BookError: DuckDB refuses the query; the message is DuckDB's.
+            BookError: it is not one query (a statement that writes, several, none), or DuckDB refuses it.
         """
+        cursor = self._connection.cursor()
         try:
-            cursor = self._connection.cursor()
             cursor.execute("USE book")
-            relation = cursor.sql(query)
-            return pl.DataFrame() if relation is None else relation.pl()
+            lake.refuse_other_than_query(query)
+            return lake.frame(cursor.sql(query))
         except duckdb.Error as e:
-            raise BookError(str(e).strip()) from e
+            raise BookError(lake.sentence(e)) from e
 
     def commit(self, read_at: Head, commit: Commit) -> Head:
         """Make all changes in one transaction, if the book still stands where `read_at` found it.

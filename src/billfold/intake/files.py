@@ -54,7 +54,8 @@ def _expand(argument: str) -> list[tuple[str, Path]]:
 
 def _refuse_unknown(table: str, path: Path) -> None:
     if table not in INPUTS:
-        msg = f"{path}: {table!r} is not an input table{nearest(table, INPUTS)}; they are {', '.join(INPUTS)}."
+        hint = f"they are {', '.join(INPUTS)}; a file of another name is given as table=FILE"
+        msg = f"{path}: {table!r} is not an input table{nearest(table, INPUTS)}; {hint}."
         raise BillfoldError(msg)
     if path.suffix.lower() not in READERS:
         msg = f"{path}: the name of a file of {table} must end in .csv, .parquet or .jsonl."

@@ -124,7 +124,7 @@ def _negative_sales(lines: pl.DataFrame, *, whole_account: bool) -> pl.DataFrame
     how_many = pl.when(pl.col("documents") == 1).then(pl.lit("a document")).otherwise(several)
     named = pl.col("orders").list.head(5).list.join(", ")
     net = pl.col("net").str.strip_chars_end("0").str.strip_chars_end(".")
-    said = "{} with sales that net negative can't be invoiced ({} {} on order {})"
+    said = "{} with sales that net negative can't be invoiced ({} {}; orders {})"
     return refused.select(
         "account_number",
         origin=pl.lit(None if whole_account else "Order", dtype=pl.String),

@@ -1,0 +1,106 @@
+"""What tests share: billfold as a user types it, in a process of its own or in this one, and an empty book."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from billfold import Book
+from billfold.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT: Final = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:  # noqa: ANN401 - any document
+        return json.loads(self.out)
+
+
+Command = Callable[..., Outcome]
+"""A command line without its first word: `cli("run", "--target-date", "2024-02-01")`."""
+
+
+def bare_environment(home: Path) -> dict[str, str]:
+    """Nothing of the caller's, as `env -i` gives it; Windows can't start Python without its SYSTEMROOT."""
+    kept = {k: os.environ[k] for k in ("SYSTEMROOT",) if k in os.environ}
+    return {"PATH": os.defpath, "HOME": str(home), **kept}
+
+
+def run_cli(folder: Path, *arguments: str | Path) -> Outcome:
+    """Start `python -m billfold` in a folder."""
+    done = subprocess.run(
+        [sys.executable, "-m", "billfold", *map(str, arguments)],
+        cwd=folder, env=bare_environment(folder), capture_output=True, check=False, timeout=300,
+    )  # fmt: skip
+    return Outcome(done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8"))
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    return ROOT / "data" / "examples"
+
+
+@pytest.fixture(scope="session")
+def online_retail() -> Path:
+    return ROOT / "data" / "online_retail"
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Command:
+    """Billfold as a process of its own, in an empty folder with an almost empty environment."""
+    return lambda *arguments: run_cli(tmp_path, *arguments)
+
+
+@pytest.fixture
+def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Command:
+    """The same command line inside this process: as good where a process of its own would add nothing but its start."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BILLFOLD_BOOK", raising=False)
+    monkeypatch.delenv("BILLFOLD_DEBUG", raising=False)
+
+    def command(*arguments: str | Path) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["billfold", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        sys.stdout.flush()
+        printed = capfdbinary.readouterr()
+        code = ended.value.code
+        assert code is None or isinstance(code, int)
+        return Outcome(code or 0, printed.out.decode("utf-8"), printed.err.decode("utf-8"))
+
+    return command
+
+
+@pytest.fixture(scope="session")
+def empty_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an empty book, to be copied: a copied book opens like any other, and making one takes longer."""
+    folder = tmp_path_factory.mktemp("empty") / "book"
+    Book.create(folder).close()
+    return folder
+
+
+@pytest.fixture
+def book(tmp_path: Path, empty_book: Path) -> Iterator[Book]:
+    """An empty book, open."""
+    shutil.copytree(empty_book, tmp_path / "book")
+    with Book(tmp_path / "book") as opened:
+        yield opened
