@@ -24,6 +24,7 @@ from benchmarks.product import Measured, measured, steps
 
 _BY_HAND: Final = "by hand"
 _REAL: Final = Path(__file__).parents[1] / "data" / "online_retail"
+# `generate.TARGET`, written again because importing it would bring Polars into the measuring process.
 _MADE_UP_TARGET: Final = date(2025, 6, 30)
 _REAL_TARGET: Final = date(2010, 12, 31)
 

@@ -17,18 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
+from inputs import contents, row, seed, state, write_rows
 
 from billfold import Book, RunRequest, bill, post
 from billfold.book import Change, Commit, lake, migrate
+from billfold.contracts import TABLES, columns
 from billfold.errors import BillfoldError, BookError, ConflictError
 from billfold.intake import load
-from inputs import contents, row, seed, state, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.process import BaseProcess
 
-TRIES = 8
+TRIES = 6
 PATIENCE = 120
 """Seconds after which a process that does not answer is a failure; nothing waits that long otherwise."""
 
@@ -83,7 +84,9 @@ def setting(name: str, value: str = "v") -> Change:
 
 def orders(*numbers: str) -> Change:
     """Rows of another table."""
-    return Change("orders", pl.DataFrame([row("orders", n, status="Completed") for n in numbers]))
+    schema = {c.name: c.dtype for c in columns(TABLES["orders"]).values()}
+    rows = [row("orders", n, order_date=date(2024, 1, 1), status="Completed") for n in numbers]
+    return Change("orders", pl.DataFrame(rows, schema=schema))
 
 
 def names(book: Book, snapshot_id: int | None = None) -> list[str]:
@@ -153,7 +156,7 @@ def test_a_folder_without_a_book_is_refused(tmp_path: Path, kind: str) -> None:
         folder.mkdir()
     elif kind == "a file":
         folder.write_text("x")
-    with pytest.raises(BookError, match="There is no book in .*here.*billfold init"):
+    with pytest.raises(BookError, match=r"There is no book in .*here.*billfold init"):
         Book(folder)
 
 
@@ -238,16 +241,17 @@ def test_a_commit_of_several_tables_appears_whole(book: Book) -> None:
 
 def _unfit() -> Change:
     """Rows that can be written but not registered: a column has another type than the table's."""
-    return Change("orders", pl.DataFrame({"order_number": [[1, 2]], "account_number": ["A-1"]}))
+    return Change("orders", orders("O-1").rows.with_columns(order_number=pl.lit([1, 2])))
 
 
 FAILING: dict[str, Commit] = {
     "registration": Commit("x", [setting("s"), _unfit()]),
-    "replacement": Commit("x", [setting("s"), Change("orders", pl.DataFrame({"status": ["x"]}), replace=True)]),
+    "replacement": Commit("x", [setting("s"), Change("orders", orders("O-1").rows.drop("order_number"), replace=True)]),
     "unknown_table": Commit("x", [setting("s"), Change("nowhere", pl.DataFrame({"a": [1]}))]),
     "counter": Commit("x", [setting("s"), orders("O-1")], {"n": "many"}),  # type: ignore[dict-item]
     "unkeepable_type": Commit(
-        "x", [setting("s"), Change("orders", pl.DataFrame({"x__c": pl.Series([2**100], dtype=pl.Int128)}))]
+        "x",
+        [setting("s"), Change("orders", orders("O-1").rows.with_columns(x__c=pl.lit(2**100, dtype=pl.Int128)))],
     ),
 }
 
@@ -278,7 +282,7 @@ def test_a_full_disk_during_the_second_table_leaves_nothing(book: Book, monkeypa
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pl.DataFrame, "write_parquet", fail_later)
-    with pytest.raises(BookError, match="nothing was changed.*No space left"):
+    with pytest.raises(BookError, match=r"nothing was changed.*No space left"):
         book.commit(book.head(), Commit("x", [setting("s"), orders("O-1")]))
     assert len(seen) == 2
     assert state(book) == before
@@ -291,7 +295,7 @@ def test_of_two_commits_from_one_head_the_second_conflicts_and_leaves_nothing(bo
     head = book.head()
     book.commit(head, Commit("first", [setting("first")]))
     before = state(book)
-    with pytest.raises(ConflictError, match="came first.*run the command again"):
+    with pytest.raises(ConflictError, match=r"came first.*run the command again"):
         book.commit(head, Commit("second", [setting("second"), orders("O-1")], {"n": 1}))
     assert state(book) == before
     assert names(book) == ["first"]
@@ -382,7 +386,9 @@ def collected(workers: list[Any], outcomes: Any, count: int) -> dict[int, list[s
 def test_of_two_processes_that_commit_at_once_exactly_one_wins(book: Book) -> None:
     told = both(_commit_at_once, book.folder)
     assert told == {n: ["conflict", "done"] for n in range(TRIES)}
-    assert [n.split("-")[1] for n in sorted(names(book), key=lambda s: s.split("-")[1])] == [str(n) for n in range(TRIES)]
+    assert [n.split("-")[1] for n in sorted(names(book), key=lambda s: s.split("-")[1])] == [
+        str(n) for n in range(TRIES)
+    ]
     assert names(book) == sorted(book.read("orders").collect()["order_number"])
     assert on_disk(book) == registered(book)
 
@@ -441,9 +447,8 @@ def _whole(reader: Book) -> int:
 # ------------------------------------------------------------------ folders that go elsewhere
 
 PLACES = [
-    "plain", "with space", "it's", 'quo"te', "semi;colon", "br[ack]et", "curly{a,b}", "star*", "question?mark=1",
-    "hash#tag", "per%20cent", "ünïcödé 帳簿 🧾", "$HOME", "~", "comma,equals=1", "back\\slash", "-dash", ".hidden",
-    "a'b\"c;[d]*",
+    "with space", "it's", 'quo"te;', "br[ack]et*", "curly{a,b}", "question?mark=1&x=2#y", "per%20cent $HOME ~",
+    "ünïcödé 帳簿 🧾", "back\\slash,comma=1", "a'b\"c;[d]*",
 ]  # fmt: skip
 
 
@@ -517,7 +522,7 @@ def test_a_book_of_a_newer_version_is_refused(filled: Path, tmp_path: Path) -> N
     folder = shutil.copytree(filled, tmp_path / "book")
     _statements(folder, "UPDATE billfold.head SET schema_version = 99")
     for read_only in (False, True):
-        with pytest.raises(BookError, match="has version 99.*upgrade billfold"):
+        with pytest.raises(BookError, match=r"has version 99.*upgrade billfold"):
             Book(folder, read_only=read_only)
 
 
@@ -531,7 +536,7 @@ def test_a_book_of_a_newer_version_is_not_migrated_back(filled: Path, tmp_path: 
 def test_a_book_of_an_older_version_is_refused_with_the_way_out(filled: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(filled, tmp_path / "book")
     _statements(folder, "UPDATE billfold.head SET schema_version = 0")
-    with pytest.raises(BookError, match="older version 0: `billfold migrate`"):
+    with pytest.raises(BookError, match=r"older version 0: `billfold migrate`"):
         Book(folder)
 
 
@@ -569,7 +574,7 @@ def test_migration_of_a_book_that_is_up_to_date_changes_no_table(filled: Path, t
 
 
 def test_migration_where_there_is_no_book_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BookError, match="There is no book"):
+    with pytest.raises(BookError, match=r"There is no book"):
         migrate(tmp_path)
 
 
@@ -600,6 +605,11 @@ def _headless(folder: Path) -> None:
     _statements(folder, "DELETE FROM billfold.head")
 
 
+def _but_logs(folder: Path) -> list[str]:
+    """A book's files without those that SQLite makes and removes beside its own."""
+    return sorted(p.name for p in folder.rglob("*") if not p.name.startswith(f"{lake.CATALOG}-"))
+
+
 @pytest.mark.parametrize("damage", [_truncated, _garbage, _emptied, _foreign, _headless])
 @pytest.mark.parametrize("read_only", [False, True])
 def test_a_damaged_catalog_is_refused_in_a_sentence(
@@ -607,12 +617,12 @@ def test_a_damaged_catalog_is_refused_in_a_sentence(
 ) -> None:
     folder = shutil.copytree(filled, tmp_path / "book")
     damage(folder)
-    files = sorted(p.name for p in folder.rglob("*") if p.name != f"{lake.CATALOG}-shm")
+    files = _but_logs(folder)
     with pytest.raises(BookError) as caught:
         Book(folder, read_only=read_only)
     assert "\n" not in str(caught.value)
     assert "damaged" in str(caught.value)
-    assert sorted(p.name for p in folder.rglob("*") if p.name != f"{lake.CATALOG}-shm") == files
+    assert _but_logs(folder) == files
 
 
 @pytest.mark.parametrize("table", ["accounts", "order_line_items"])

@@ -101,7 +101,7 @@ def test_a_valid_row_is_accepted(table: str) -> None:
     ("table", "column", "check"), CHECKED, ids=[f"{table}.{column}-{check.name}" for table, column, check in CHECKED]
 )
 def test_a_bad_value_is_refused_in_its_row(table: str, column: str, check: Check) -> None:
-    bad = valid(table) | {column: BREAKERS[str(check.name)](check.statistics)}
+    bad = valid(table) | {column: BREAKERS[str(check.name)](check.statistics or {})}
     rows = framed(table, *(named(table, n) for n in "abc"))
     broken = pl.concat([rows[:1], framed(table, bad), rows[2:]])
     found = [(c, index) for c, said, index in refusals(table, broken) if said.startswith(str(check.name))]
@@ -152,7 +152,7 @@ def test_a_key_that_occurs_twice_is_refused_in_both_rows(table: str) -> None:
 
 
 LONG_AGO, LATER = date(2024, 1, 1), date(2024, 2, 1)
-CONTRADICTIONS: Final[list[tuple[str, str, dict[str, object]]]] = [
+CONTRADICTIONS: Final[list[tuple[str, str, dict[str, Any]]]] = [
     *(
         (table, said, changes)
         for table in ("rate_plan_charges", "product_rate_plan_charges")
@@ -286,4 +286,4 @@ def test_each_table_has_a_check_that_can_fail() -> None:
 
 def test_inputs_are_among_the_tables_with_parents_first() -> None:
     assert [t for t in TABLES if t in INPUTS] == list(INPUTS)
-    assert list(INPUTS)[0] == "accounts"
+    assert next(iter(INPUTS)) == "accounts"

@@ -17,7 +17,7 @@ from billfold.configure import configure
 from billfold.errors import BillfoldError
 from billfold.grouping import from_file
 from billfold.intake import load
-from billfold.requests import run_request
+from billfold.requests import RunRequest
 from billfold.settings import change, from_toml
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def test_an_example_gives_the_documents_of_its_page(case: str, book: Book) -> No
 
     query = rows_of(book)
     set_up(book, FOLDER / case)
-    run = bill(book, run_request(target_date=target, invoice_date=invoice_date)).bill_run_number
+    run = bill(book, RunRequest(target_date=target, invoice_date=invoice_date)).bill_run_number
     assert run is not None
     drafts = draft_numbers(query)
     if "refused" in expected:

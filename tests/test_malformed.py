@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
+from inputs import KEY, csv_text, row, seed, state, write, write_rows
 
 from billfold.book import Book
 from billfold.contracts.references import REFERENCES, Reference
 from billfold.errors import BillfoldError, InputError
 from billfold.intake import load
-from inputs import KEY, csv_text, row, seed, state, write, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -291,9 +291,7 @@ def test_a_reference_to_nothing_is_refused(book: Book, tmp_path: Path, reference
 
 
 @pytest.mark.parametrize("table", ["subscriptions", "order_line_items"])
-def test_a_currency_must_be_stated_between_accounts_of_two_currencies(
-    book: Book, tmp_path: Path, table: str
-) -> None:
+def test_a_currency_must_be_stated_between_accounts_of_two_currencies(book: Book, tmp_path: Path, table: str) -> None:
     rows = [
         row(table, "N-1", invoice_owner_account_number="A-1"),
         row(table, "N-2", invoice_owner_account_number="A-2"),
@@ -595,5 +593,3 @@ def test_every_case_has_a_claim_of_its_own() -> None:
     names = [n for group in named for n in group]
     assert len(names) == len(set(names))
     assert len(names) >= 60
-
-

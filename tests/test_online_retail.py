@@ -19,7 +19,7 @@ from conftest import Outcome, run_cli
 from polars.testing import assert_frame_equal
 
 from billfold import Book, preview
-from billfold.requests import run_request
+from billfold.requests import RunRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +90,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, online_retail: Path) -> Iter
     folder = tmp_path_factory.mktemp("online_retail")
     assert run_cli(folder, "init").code == 0
     assert run_cli(folder, "load", online_retail).code == 0
-    request = run_request(target_date=date(2010, 12, 31), invoice_date=date(2010, 12, 31))
+    request = RunRequest(target_date=date(2010, 12, 31), invoice_date=date(2010, 12, 31))
     with Book(folder / "book") as book:
         before, files = book.head(), _files(folder)
         previewed = preview(book, request)

@@ -277,7 +277,7 @@ def grouping_clear(account: Accounts = None, *, as_json: AsJson = False) -> None
 def main() -> NoReturn:
     """Run a command. What is refused ends in one sentence and exit code 1, never in a traceback."""
     try:
-        app()
+        app(prog_name="billfold")
     except BillfoldError as e:
         typer.echo(f"billfold: {e}", err=True)
     except BrokenPipeError:

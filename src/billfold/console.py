@@ -15,6 +15,7 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from billfold.errors import BillfoldError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SHOWN_ROWS: Final = 200
+_NO_LIMIT: Final = 1_000_000
 _NARROW: Final = 3
 """Tables of so few columns are folded rather than turned into blocks."""
 
@@ -128,7 +130,8 @@ def _show_table(rows: pl.DataFrame) -> None:
     for row in shown:
         table.add_row(*(escape(_cell(v)) for v in row.values()))
     out = console()
-    if out.measure(table).maximum > out.width and len(rows.columns) > _NARROW:
+    whole = out.options.update(max_width=_NO_LIMIT)
+    if Measurement.get(out, whole, table).maximum > out.width and len(rows.columns) > _NARROW:
         show_records(out, shown)
     else:
         out.print(table)

@@ -47,7 +47,9 @@ def increment(currency: str, settings: Mapping[str, str]) -> Decimal:
 def rounded(
     amount: pl.Expr, currency: pl.Expr, settings: Mapping[str, str], present: Collection[str] = tuple(CURRENCIES)
 ) -> pl.Expr:
-    """An amount set to its currency's increment, once; `amount` must be `WIDE`, the result has `AMOUNT`'s scale.
+    """An amount set to its currency's increment, once; `amount` must be `WIDE`, the result is an `AMOUNT`.
+
+    What does not fit into an `AMOUNT` after rounding is null.
 
     Half away from zero by default; the setting `rounding_mode` may say up (away from zero) or down (towards it).
     `present` names the currencies that can occur: each increment among them costs a pass over the column.
@@ -59,7 +61,7 @@ def rounded(
     for step, codes in steps.items():
         to_step = _to_step(amount, step, settings["rounding_mode"])
         result = to_step if len(steps) == 1 else pl.when(currency.is_in(codes)).then(to_step).otherwise(result)
-    return result.cast(AMOUNT)
+    return result.cast(AMOUNT, strict=False)
 
 
 def _to_step(amount: pl.Expr, step: Decimal, mode: str) -> pl.Expr:

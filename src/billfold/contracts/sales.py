@@ -90,7 +90,7 @@ class Priced(Table):
     discount_class: str = field("Order among several discounts, higher first")
     billing_period: str = field("Length of a period; recurring charges need one", values=PERIODS)
     specific_billing_period: int = field(
-        "Months, weeks or days of a period called Specific_…", rule="a whole number, 1 or more", ge=1
+        "Months, weeks or days of a period called Specific_…", rule="a whole number, 1 to 1200", ge=1, le=1200
     )
     billing_timing: str = field(
         "Whether a period is owed at its start or at its end", default="IN_ADVANCE", values=("IN_ADVANCE", "IN_ARREARS")
@@ -228,7 +228,7 @@ class OrderLineItems(Table):
     )
     uom: str = field("Unit of measure")
     amount_per_unit: Price = field(
-        "Price of one unit after discounts; blank is reckoned from the list price", rule=DECIMAL
+        "Price of one unit after discounts; blank is reckoned from the list price, to 9 decimals", rule=DECIMAL
     )
     list_price_per_unit: Price = field("Price of one unit before the discount", rule=DECIMAL)
     discount_type: str = field("What `discount` means", values=("Percentage", "FixedAmount", "None"))

@@ -13,7 +13,7 @@ from billfold.contracts import INPUTS, columns, keys
 from billfold.errors import InputError
 from billfold.intake.conform import FAULT, Conformed, conform
 from billfold.intake.files import read, sources
-from billfold.intake.references import Parents, dangling, unstated_currency
+from billfold.intake.references import Parents, dangling, split_charges, unstated_currency
 from billfold.receipt import Progress, silent
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _read(book: Book, table: str, path: Path) -> Conformed:
 
 
 def _between_tables(table: str, rows: pl.DataFrame, parents: Parents) -> pl.DataFrame:
-    return pl.concat([dangling(table, rows, parents), unstated_currency(table, rows, parents)])
+    return pl.concat(check(table, rows, parents) for check in (dangling, unstated_currency, split_charges))
 
 
 def _merge(book: Book, table: str, conformed: Conformed) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from billfold.contracts import INPUTS, keys
 from billfold.contracts.references import OWNED, REFERENCES, Reference
 from billfold.intake.conform import FAULT
 
@@ -29,6 +30,13 @@ class Parents:
         both = pl.concat([*frames, self._book.read(table).select(names)])
         return both.unique(names[0], keep="first", maintain_order=True).collect()
 
+    def pairs(self, table: str, key: str, *others: str) -> pl.DataFrame:
+        """The distinct combinations of some columns in rows of loaded keys, as they will be after the load."""
+        loaded = self._loaded[table].lazy()
+        on = keys(INPUTS[table])
+        untouched = self._book.read(table).join(loaded, on=on, how="anti").join(loaded, on=key, how="semi")
+        return pl.concat([loaded.select(key, *others), untouched.select(key, *others)]).unique().collect()
+
 
 def dangling(table: str, rows: pl.DataFrame, parents: Parents) -> pl.DataFrame:
     """Faults of rows that name a row of another table which is not there."""
@@ -49,6 +57,24 @@ def _missing(rows: pl.DataFrame, reference: Reference, parents: Parents) -> pl.D
         column=pl.lit(reference.column),
         value="value",
         rule=pl.lit(f"a {reference.parent_column} of {reference.parent}"),
+    )
+
+
+def split_charges(table: str, rows: pl.DataFrame, parents: Parents) -> pl.DataFrame:
+    """Faults of charge segments whose charge also belongs to another subscription: a charge has one billing grid."""
+    if table != "rate_plan_charges":
+        return FAULT.to_frame()
+    owners = parents.pairs("rate_plan_charges", "charge_number", "subscription_number")
+    torn = owners.filter(pl.col("charge_number").is_duplicated()).select("charge_number").unique()
+    return (
+        rows.select("charge_number", "subscription_number", row=pl.int_range(1, pl.len() + 1))
+        .join(torn, on="charge_number", how="semi", maintain_order="left")
+        .select(
+            pl.col("row").cast(pl.Int64),
+            column=pl.lit("subscription_number"),
+            value="subscription_number",
+            rule=pl.format("the same for all segments of charge {}", "charge_number"),
+        )
     )
 
 

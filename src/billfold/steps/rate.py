@@ -33,9 +33,11 @@ def rate(carriers: Carriers, target: date, settings: Mapping[str, str], currenci
     parts = [source(live, target) for source in SOURCES]
     priced = pl.concat([p.lines for p in parts])
     amount = rounded(pl.col("wide"), pl.col("currency"), settings, currencies)
-    lines = priced.filter(~_too_large()).with_columns(amount=amount).select(LINE.names())
-    too_large = _troubles(priced.filter(_too_large()), "the amount of {} is {} or more", pl.lit(str(AMOUNT_LIMIT)))
-    return Rated(lines, pl.concat([*(p.troubles for p in parts), too_large]))
+    amounts = priced.with_columns(amount=pl.when(~pl.col("too_large")).then(amount))
+    lines = amounts.filter(pl.col("amount").is_not_null()).select(LINE.names())
+    too_large = amounts.filter(pl.col("amount").is_null())
+    refused = _troubles(too_large, "the amount of {} is {} or more", pl.lit(str(AMOUNT_LIMIT)))
+    return Rated(lines, pl.concat([*(p.troubles for p in parts), refused]))
 
 
 def _order_lines(carriers: Carriers, target: date) -> Rated:
@@ -70,27 +72,32 @@ def _discounted() -> pl.Expr:
 
 def _one_time(carriers: Carriers, _target: date) -> Rated:
     """One-time charges whose trigger date has come (spec/bill_run.md C14)."""
-    due = carriers.charges.filter(pl.col("charge_type") == "OneTime", pl.col("through").is_null())
+    unbilled = pl.col("through").is_null() | (pl.col("through") <= pl.col("start"))
+    due = carriers.charges.filter(pl.col("charge_type") == "OneTime", unbilled)
     priced = due.filter(_is_simple()).with_columns(service_start_date="start", service_end_date="start")
     return Rated(_charge_lines(priced, _bounded_price()), _unrated(due.filter(~_is_simple())))
 
 
 def _recurring(carriers: Carriers, target: date) -> Rated:
     """Whole billing periods of recurring charges and of flat usage fees (spec/bill_run.md C11, C12, C15, C24)."""
-    unfinished = pl.col("through").is_null() | pl.col("end").is_null() | (pl.col("through") < pl.col("end"))
-    live = carriers.charges.filter(pl.col("charge_type") != "OneTime", unfinished)
-    fits = _is_simple() & _is_flat_if_usage() & _has_known_grid()
-    periods = _due_periods(live.filter(fits), target)
+    charges = carriers.charges.filter(pl.col("charge_type") != "OneTime")
+    live = charges.filter(pl.col("through").is_null() | pl.col("end").is_null() | (pl.col("through") < pl.col("end")))
+    periods = _due_periods(live.filter(_has_known_grid()), target)
+    rated = periods.filter(_is_simple() & _is_flat_if_usage())
+    unrated = periods.filter(~(_is_simple() & _is_flat_if_usage())).unique(["charge_number", "segment"])
     whole = (pl.col("service_start") == pl.col("period_start")) & (pl.col("service_end") == pl.col("period_end"))
-    lines = periods.filter(whole).with_columns(
+    lines = rated.filter(whole).with_columns(
         service_start_date="service_start", service_end_date=pl.col("service_end").dt.offset_by("-1d")
     )
-    parts = _troubles(
-        periods.filter(~whole),
-        "{} owes a part of a billing period from {}, and parts are not rated yet",
-        pl.col("service_start"),
+    parts = "{} owes a part of a billing period from {}, and parts are not rated yet"
+    credit = "{} ends before {}, up to which it was billed, and credits are not rated yet"
+    troubles = (
+        _unrated(unrated),
+        _unrated(live.filter(~_has_known_grid())),
+        _troubles(rated.filter(~whole), parts, pl.col("service_start")),
+        _troubles(charges.filter(pl.col("through") > pl.col("end")), credit, pl.col("through")),
     )
-    return Rated(_charge_lines(lines, _period_price()), pl.concat([_unrated(live.filter(~fits)), parts]))
+    return Rated(_charge_lines(lines, _period_price()), pl.concat(troubles))
 
 
 SOURCES: Final[Sequence[Callable[[Carriers, date], Rated]]] = (_order_lines, _one_time, _recurring)
@@ -215,10 +222,6 @@ def _owed(lines: pl.DataFrame) -> pl.DataFrame:
     absent = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in LINE.items() if name not in there]
     columns = [name for name in LINE if name != "amount"]
     return shaped.with_columns(absent).select(*(pl.col(c).cast(LINE[c]) for c in columns), "wide", "too_large")
-
-
-def _too_large() -> pl.Expr:
-    return pl.col("too_large")
 
 
 def _is_simple() -> pl.Expr:
