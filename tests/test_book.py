@@ -97,7 +97,7 @@ def names(book: Book, snapshot_id: int | None = None) -> list[str]:
 def registered(book: Book) -> set[str]:
     """The data files that the newest snapshot consists of."""
     listed = [
-        book.sql(f"SELECT data_file FROM ducklake_list_files('book', '{t}')").to_series().to_list()
+        book.sql(f"FROM ducklake_list_files('book', '{t}') SELECT data_file").to_series().to_list()
         for t in ("settings", "orders", "invoices", "invoice_items", "bill_runs")
     ]
     return {Path(f).name for files in listed for f in files}
@@ -190,7 +190,7 @@ def test_a_frame_that_was_read_lazily_does_not_see_later_commits(book: Book) -> 
 def test_sql_travels_in_time(book: Book) -> None:
     first = book.commit(book.head(), Commit("one", [setting("one")]))
     book.commit(first, Commit("two", [setting("two")]))
-    query = f"SELECT name FROM settings AT (VERSION => {first.snapshot_id})"
+    query = f"FROM settings AT (VERSION => {first.snapshot_id}) SELECT name"
     assert book.sql(query).rows() == [("one",)]
     assert book.sql("SELECT name FROM settings ORDER BY 1").rows() == [("one",), ("two",)]
 

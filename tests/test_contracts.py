@@ -152,20 +152,18 @@ def test_a_key_that_occurs_twice_is_refused_in_both_rows(table: str) -> None:
 
 
 LONG_AGO, LATER = date(2024, 1, 1), date(2024, 2, 1)
+PRICED: Final[list[tuple[str, dict[str, Any]]]] = [
+    ("a FlatFee or PerUnit charge needs a price", {"charge_model": "FlatFee", "price": None}),
+    ("a FlatFee or PerUnit charge needs a price", {"charge_model": "PerUnit", "price": None}),
+    ("a recurring charge needs a billing_period", {"charge_type": "Recurring", "billing_period": None}),
+    ("a Specific_… billing_period needs specific_billing_period",
+     {"billing_period": "Specific_Weeks", "specific_billing_period": None}),
+    ("bill_cycle_type SpecificDayofMonth needs bill_cycle_day",
+     {"bill_cycle_type": "SpecificDayofMonth", "bill_cycle_day": None}),
+]  # fmt: skip
 CONTRADICTIONS: Final[list[tuple[str, str, dict[str, Any]]]] = [
-    *(
-        (table, said, changes)
-        for table in ("rate_plan_charges", "product_rate_plan_charges")
-        for said, changes in (
-            ("a FlatFee or PerUnit charge needs a price", {"charge_model": "FlatFee", "price": None}),
-            ("a FlatFee or PerUnit charge needs a price", {"charge_model": "PerUnit", "price": None}),
-            ("a recurring charge needs a billing_period", {"charge_type": "Recurring", "billing_period": None}),
-            ("a Specific_… billing_period needs specific_billing_period",
-             {"billing_period": "Specific_Weeks", "specific_billing_period": None}),
-            ("bill_cycle_type SpecificDayofMonth needs bill_cycle_day",
-             {"bill_cycle_type": "SpecificDayofMonth", "bill_cycle_day": None}),
-        )
-    ),
+    *(("rate_plan_charges", said, changes) for said, changes in PRICED),
+    *(("product_rate_plan_charges", said, changes) for said, changes in PRICED),
     ("rate_plan_charges", "a PerUnit charge needs a quantity", {"charge_model": "PerUnit", "quantity": None}),
     ("rate_plan_charges", "effective_end_date must not be before effective_start_date",
      {"effective_start_date": LATER, "effective_end_date": LONG_AGO}),

@@ -80,6 +80,15 @@ def seeded(empty: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bo
         yield opened
 
 
+def refusal(book: Book, path: Path) -> str:
+    """The sentence with which a file of accounts is refused; empty when it is loaded."""
+    try:
+        load(book, [f"accounts={path}"])
+    except BillfoldError as e:
+        return str(e)
+    return ""
+
+
 def asked(target: date) -> RunRequest:
     """A run of everything up to a day."""
     return RunRequest(target_date=target, invoice_date=target)
@@ -258,7 +267,7 @@ def test_custom_fields_of_every_type_come_back_unchanged(typed: Typed) -> None:
 
 def test_custom_fields_of_every_type_come_back_from_sql(typed: Typed) -> None:
     stored = "CAST(x__c AS VARCHAR)" if typed.name == "datetime_ns" else "x__c"
-    queried = typed.book.sql(f"SELECT {stored} FROM accounts ORDER BY account_number").to_series()
+    queried = typed.book.sql(f"FROM accounts SELECT {stored} ORDER BY account_number").to_series()
     if typed.name == "datetime_ns":  # queries show times to the microsecond only
         queried = queried.str.to_datetime(time_unit="ns")
     assert _plain(queried) == _plain(typed.cells)
@@ -296,11 +305,10 @@ def test_custom_fields_stay_readable_beside_further_and_replaced_rows(typed: Typ
 def test_arrays_become_lists_or_are_refused_by_name(book: Book, tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet", _accounts(pl.Series([[1, 2], None], dtype=pl.Array(pl.Int64, 2))))
     before = state(book)
-    try:
-        load(book, [f"accounts={path}"])
-    except BillfoldError as e:
-        assert "x__c" in str(e)
-        assert "a.parquet" in str(e)
+    said = refusal(book, path)
+    if said:
+        assert "x__c" in said
+        assert "a.parquet" in said
         assert state(book) == before
     else:
         assert _stored(book).to_list() == [[1, 2], None]
@@ -353,7 +361,8 @@ def test_an_empty_text_is_a_blank_in_a_standard_column(book: Book, tmp_path: Pat
     "content",
     [b"\xef\xbb\xbfaccount_number,currency\nN-1,USD\n", b"account_number,currency\r\nN-1,USD\r\n",
      b"account_number,currency\nN-1,USD", b'"account_number","currency"\n"N-1","USD"\n',
-     b"currency,account_number\nUSD,N-1\n", b"account_number,currency\nN-1,USD\n\n", b"account_number,currency\rN-1,USD\r",
+     b"currency,account_number\nUSD,N-1\n", b"account_number,currency\nN-1,USD\n\n",
+     b"account_number,currency\rN-1,USD\r",
      b'\xef\xbb\xbf"account_number","currency"\r\n"N-1","USD"'],
     ids=["byte_order_mark", "crlf", "no_last_line_break", "all_quoted", "other_order", "blank_line_at_the_end",
          "carriage_returns", "mark_quotes_and_crlf"],
@@ -441,8 +450,8 @@ def test_a_custom_field_may_come_later(book: Book, tmp_path: Path) -> None:
 
 LATER: list[tuple[str, str, Any]] = [
     ("int8", "-128", -128), ("int64", "9223372036854775807", 2**63 - 1), ("uint64", "18446744073709551615", 2**64 - 1),
-    ("float64", "0.25", 0.25), ("boolean", "true", True), ("boolean", "false", False), ("date", "2024-02-29", date(2024, 2, 29)),
-    ("decimal", "1.5", Decimal("1.50")), ("text", "1", "1"),
+    ("float64", "0.25", 0.25), ("boolean", "true", True), ("boolean", "false", False),
+    ("date", "2024-02-29", date(2024, 2, 29)), ("decimal", "1.5", Decimal("1.50")), ("text", "1", "1"),
 ]  # fmt: skip
 
 
@@ -483,10 +492,9 @@ def test_text_for_a_field_that_csv_cannot_hold_is_refused_or_kept(
     load(book, [f"accounts={write(tmp_path / 'a.parquet', _accounts(TYPES[name]))}"])
     before = state(book)
     path = write_rows(tmp_path / "b.csv", [row("accounts", "N-0", x__c=text)])
-    try:
-        load(book, [f"accounts={path}"])
-    except BillfoldError as e:
-        assert "\n" not in str(e)
+    said = refusal(book, path)
+    if said:
+        assert "\n" not in said
         assert state(book) == before
     else:
         assert _stored(book).to_list()[0] in ([1], {"a": 1}, b"a")

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -21,6 +20,7 @@ from billfold.intake import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 HEAD = "account_number,currency"
 
@@ -84,7 +84,7 @@ CELLS: list[tuple[str, str, str, str]] = [
     ("a_decimal_comma", "order_line_items", "quantity", "1,5"),
     ("a_currency_sign", "order_line_items", "amount_per_unit", "£5"),
     ("arabic_digits", "order_line_items", "quantity", "١٢"),
-    ("fullwidth_digits", "order_line_items", "quantity", "１２"),
+    ("fullwidth_digits", "order_line_items", "quantity", "\uff11\uff12"),
     ("a_hexadecimal_number", "order_line_items", "quantity", "0x1F"),
     ("underscores_in_a_number", "order_line_items", "quantity", "1_000"),
     ("two_signs", "order_line_items", "quantity", "--1"),
@@ -193,7 +193,8 @@ TYPED: list[tuple[str, str, str, pl.Series]] = [
     ("bytes_that_are_no_text", "accounts", "name", pl.Series([b"a", b"\xff", b"b"])),
     ("a_datetime_with_a_time_for_a_date", "order_line_items", "bill_target_date",
      pl.Series([None, datetime(2024, 1, 1, 12), None])),  # noqa: DTZ001 - without a zone, like a date
-    ("a_date_before_1900_in_parquet", "order_line_items", "bill_target_date", pl.Series([None, date(1800, 1, 1), None])),
+    ("a_date_before_1900_in_parquet", "order_line_items", "bill_target_date",
+     pl.Series([None, date(1800, 1, 1), None])),
     ("a_number_for_a_date", "order_line_items", "bill_target_date", pl.Series([None, 20240101, None])),
     ("a_count_of_days_for_a_date", "order_line_items", "bill_target_date", pl.Series([None, 19000, None])),
     ("a_float_for_a_date", "order_line_items", "bill_target_date", pl.Series([None, 19000.0, None])),

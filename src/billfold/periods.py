@@ -7,6 +7,7 @@ Months are numbered from the year 0: year * 12 + month - 1.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 import polars as pl
@@ -22,6 +23,9 @@ MONTHS: Final = {
     "Five_Years": 60,
 }
 """Lengths of the named billing periods that are whole months."""
+
+_LAST_YEAR: Final = 10_200
+"""No date is later than 9999, and no period longer than a century."""
 
 _NET: Final = r"^\s*[Nn]et\s*(\d{1,4})\s*$"
 
@@ -39,9 +43,19 @@ def month_of(day: pl.Expr) -> pl.Expr:
 
 
 def boundary(month: pl.Expr, day: pl.Expr) -> pl.Expr:
-    """The given day of a month, or the month's last day if it is shorter."""
-    first = pl.date(month // 12, month % 12 + 1, 1)
-    return first + pl.duration(days=pl.min_horizontal(day, first.dt.month_end().dt.day()).cast(pl.Int32) - 1)
+    """The given day of a month, or the month's last day if it is shorter. Looked up, since it is asked most of all."""
+    firsts, lengths = _months()
+    at = month.cast(pl.UInt32)
+    within = pl.min_horizontal(day.cast(pl.Int32), pl.lit(lengths).gather(at))
+    return (pl.lit(firsts).gather(at) + within - 1).cast(pl.Date)
+
+
+@cache
+def _months() -> tuple[pl.Series, pl.Series]:
+    """First day (as a number) and length in days of every month from the year 0, which has none."""
+    firsts = pl.select(pl.date_range(pl.date(1, 1, 1), pl.date(_LAST_YEAR, 12, 1), "1mo")).to_series()
+    none = pl.Series([None] * 12, dtype=pl.Int32)
+    return pl.concat([none, firsts.cast(pl.Int32)]), pl.concat([none, firsts.dt.month_end().dt.day().cast(pl.Int32)])
 
 
 def anchor_month(base: pl.Expr, day: pl.Expr) -> pl.Expr:

@@ -249,9 +249,15 @@ class Book:
                 cursor.execute(f"ALTER TABLE book.main.{name(change.table)} ADD COLUMN {name(column)} {sql_type}")
 
     def _set_counters(self, cursor: duckdb.DuckDBPyConnection, counters: Mapping[str, int]) -> None:
-        for counter, value in sorted(counters.items()):
-            cursor.execute("DELETE FROM book.billfold.counters WHERE name = ?", [counter])
-            cursor.execute("INSERT INTO book.billfold.counters VALUES (?, ?)", [counter, value])
+        there = dict(cursor.execute("SELECT name, value FROM book.billfold.counters").fetchall())
+        changed = sorted((name, value) for name, value in counters.items() if there.get(name) != value)
+        if changed:
+            places = ", ".join(["?"] * len(changed))
+            gone = f"DELETE FROM book.billfold.counters WHERE name IN ({places})"  # noqa: S608 - placeholders
+            cursor.execute(gone, [name for name, _ in changed])
+            rows = ", ".join(["(?, ?)"] * len(changed))
+            new = f"INSERT INTO book.billfold.counters VALUES {rows}"  # noqa: S608 - placeholders
+            cursor.execute(new, [v for pair in changed for v in pair])
 
 
 def migrate(folder: Path) -> list[str]:

@@ -86,6 +86,8 @@ def _merge(book: Book, table: str, conformed: Conformed) -> tuple[pl.DataFrame, 
     rows = conformed.rows
     existing = book.read(table).join(rows.lazy().select(on), on=on, how="semi").collect()
     untold = [c for c in existing.columns if c not in conformed.given]
+    if existing.is_empty():
+        untold = [c for c in untold if c not in rows.columns]
     if untold:
         kept = existing.select(*on, *(pl.col(c).alias(f"{c} kept") for c in untold), _there=pl.lit(value=True))
         rows = rows.with_columns(

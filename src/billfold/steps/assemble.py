@@ -47,7 +47,7 @@ def assemble(
 ) -> Assembled:
     """Documents of one run. Accounts with troubles are set aside; a group of sales that nets negative is one."""
     billable = _without(lines.with_row_index("line"), troubles)
-    groups = billable.select(KEY).unique().sort(KEY).with_row_index("group")
+    groups = _groups(billable)
     judged = _judge(_numbered(billable, groups), settings["document_type_rule"])
     negative = _negative_sales(judged, whole_account=settings["consolidate_invoices"] == "yes")
     placed = _place(_without(judged, negative))
@@ -69,14 +69,23 @@ def _without(lines: pl.DataFrame, troubles: pl.DataFrame) -> pl.DataFrame:
         return lines
     whole = troubles.filter(pl.col("origin").is_null()).select("account_number").unique()
     part = troubles.filter(pl.col("origin").is_not_null()).select("account_number", "origin").unique()
-    kept = lines.join(whole, on="account_number", how="anti", maintain_order="left")
-    return kept.join(part, on=["account_number", "origin"], how="anti", maintain_order="left")
+    kept = lines.filter(~pl.col("account_number").is_in(whole["account_number"].implode()))
+    return kept.join(part, on=["account_number", "origin"], how="anti", maintain_order="left") if part.height else kept
+
+
+def _groups(lines: pl.DataFrame) -> pl.DataFrame:
+    """Every group once, numbered in a total order of its components."""
+    told = _told(lines, KEY)
+    blank = [pl.lit(None, dtype=lines.schema[k]).alias(k) for k in KEY if k not in told]
+    return (
+        lines.select(told or KEY).unique().sort(told or KEY).with_columns(blank if told else []).with_row_index("group")
+    )
 
 
 def _numbered(lines: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
     """Lines with the number of their group, from there on instead of the key. Components nobody has join nothing."""
-    on = [k for k in KEY if groups[k].null_count() < groups.height]
-    if not on:
+    on = _told(groups, KEY)
+    if not on:  # there are no lines at all
         return lines.select("line", *_OF_LINES, group=pl.lit(0, dtype=pl.UInt32))
     numbered = lines.join(groups.select("group", *on), on=on, how="left", nulls_equal=True, maintain_order="left")
     return numbered.select("line", "group", *_OF_LINES)

@@ -52,14 +52,12 @@ def _partition(owed: pl.DataFrame, assembled: Assembled) -> str:
 
 def _once(owed: pl.DataFrame, assembled: Assembled) -> str:
     """No line twice: neither a row of the lines nor what it stands for."""
-    billed = owed[assembled.lines["line"]]
-    of_charges = billed.filter(pl.col("charge_number").is_not_null()).select(
-        "charge_number", "segment", "service_start_date"
-    )
-    of_orders = billed.filter(pl.col("order_number").is_not_null()).select("order_number", "item_number")
-    doubled = sum(
-        frame.height - frame.unique().height for frame in (of_charges, of_orders, assembled.lines.select("line"))
-    )
+    rows = assembled.lines["line"]
+    billed = owed.select("charge_number", "segment", "service_start_date", "order_number", "item_number")[rows]
+    doubled = rows.len() - rows.n_unique()
+    for name, others in (("charge_number", ("segment", "service_start_date")), ("order_number", ("item_number",))):
+        several = billed.filter(pl.col(name).is_not_null(), pl.col(name).is_duplicated()).select(name, *others)
+        doubled += several.height - several.unique().height
     return f"{doubled} lines occur more than once" if doubled else ""
 
 
@@ -85,23 +83,32 @@ def _sums(owed: pl.DataFrame, assembled: Assembled) -> str:
 
 
 def _one_value(owed: pl.DataFrame, assembled: Assembled) -> str:
-    """A document has one value for every group component."""
-    spread = _keys_of(owed, assembled).height - assembled.lines.select("document").n_unique()
-    return f"{spread} documents mix values of a component" if spread else ""
+    """A document has one value for every group component: neighbours agree, and a document is one run of lines."""
+    lines = _with_components(owed, assembled)
+    components = [c for c in lines.columns if c != "document"]
+    inside = pl.col("document") == pl.col("document").shift()
+    differs = pl.any_horizontal(pl.col(c).ne_missing(pl.col(c).shift()) for c in components)
+    spread = lines.select((inside & differs).sum()).item()
+    torn = _first_lines(lines).height - lines["document"].n_unique()
+    return f"{spread} lines differ from their document, {torn} documents are torn" if spread or torn else ""
 
 
 def _no_needless_split(owed: pl.DataFrame, assembled: Assembled) -> str:
     """Two documents of one kind differ in some component."""
-    documents = _keys_of(owed, assembled)
+    documents = _first_lines(_with_components(owed, assembled))
     needless = documents.height - documents.drop("document").unique().height
     return f"{needless} documents agree with another in every component" if needless else ""
 
 
-def _keys_of(owed: pl.DataFrame, assembled: Assembled) -> pl.DataFrame:
-    """Every combination of a document, its kind and its lines' group components."""
+def _with_components(owed: pl.DataFrame, assembled: Assembled) -> pl.DataFrame:
+    """Each line's document and kind, with the components of its group that anyone has."""
     told = [k for k in KEY if owed[k].null_count() < owed.height]
     lines = assembled.lines
-    return owed[lines["line"]].select(told).with_columns(lines["document"], lines["kind"]).unique()
+    return owed.select(told)[lines["line"]].with_columns(lines["document"], lines["kind"])
+
+
+def _first_lines(lines: pl.DataFrame) -> pl.DataFrame:
+    return lines.filter((pl.col("document") != pl.col("document").shift()).fill_null(value=True))
 
 
 def _conforming(documents: Documents) -> Documents:
