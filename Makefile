@@ -39,7 +39,8 @@ bill-run: setup ## make the sample book in BOOK if it is not there, and run its 
 		$(BILLFOLD) load data/online_retail || { set +x; \
 			echo 'billfold: loading failed and left $(BOOK) incomplete; remove that folder before the next make bill-run.' >&2; exit 1; }; \
 	fi
-	$(BILLFOLD) run --target-date $(TARGET_DATE) --post || test $$? -eq 3
+	$(BILLFOLD) run --target-date $(TARGET_DATE) --invoice-date $(TARGET_DATE) --post || test $$? -eq 3
+	@echo; echo 'Here, billfold is .venv/bin/billfold$(if $(filter-out book,$(BOOK)), --book $(BOOK)).'
 
 test: lint format-check types unit ## run every check
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +30,12 @@ class Format(StrEnum):
     CSV = "csv"
     JSON = "json"
     PARQUET = "parquet"
+
+
+class Executor(StrEnum):
+    """Where a run computes; so far only in this process, on all its cores."""
+
+    LOCAL = "local"
 
 
 class ChargeType(StrEnum):
@@ -126,6 +133,7 @@ def run(
     order_line_items: Annotated[bool, typer.Option(help="Bill order line items.")] = True,
     post: Annotated[bool, typer.Option("--post", help="Make the documents final at once.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the same documents, write nothing.")] = False,
+    _executor: Annotated[Executor, typer.Option("--executor", help="Where the run computes.")] = Executor.LOCAL,
     as_json: AsJson = False,
 ) -> None:
     """Bill everything owed up to the target date."""
@@ -274,10 +282,21 @@ def grouping_clear(account: Accounts = None, *, as_json: AsJson = False) -> None
         printing.show_grouping(show(book), as_json=as_json)
 
 
+def _book_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `--book DIR` before the command, so that it may stand anywhere."""
+    named, others = [], list(arguments)
+    for place in range(len(others) - 1, -1, -1):
+        if others[place].startswith("--book="):
+            named = [others.pop(place), *named]
+        elif others[place] == "--book" and place + 1 < len(others):
+            named = [others.pop(place), others.pop(place), *named]
+    return [*named, *others]
+
+
 def main() -> NoReturn:
     """Run a command. What is refused ends in one sentence and exit code 1, never in a traceback."""
     try:
-        app(prog_name="billfold")
+        app(_book_first(sys.argv[1:]), prog_name="billfold")
     except BillfoldError as e:
         typer.echo(f"billfold: {e}", err=True)
     except BrokenPipeError:
