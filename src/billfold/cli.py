@@ -284,7 +284,8 @@ def grouping_clear(account: Accounts = None, *, as_json: AsJson = False) -> None
 
 def _book_first(arguments: Sequence[str]) -> list[str]:
     """The arguments with `--book DIR` before the command, so that it may stand anywhere."""
-    named, others = [], list(arguments)
+    named: list[str] = []
+    others = list(arguments)
     for place in range(len(others) - 1, -1, -1):
         if others[place].startswith("--book="):
             named = [others.pop(place), *named]
