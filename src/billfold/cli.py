@@ -47,8 +47,8 @@ class ChargeType(StrEnum):
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
-Accounts = Annotated[list[str] | None, typer.Option("--account", help="An account; may be repeated.")]
-DAY: dict[str, Any] = {"formats": ["%Y-%m-%d"], "metavar": "YYYY-MM-DD"}
+Accounts = Annotated[list[str] | None, typer.Option("--account", help="An account; may be repeated.", metavar="NUMBER")]
+DAY: dict[str, Any] = {"formats": ["%Y-%m-%d"], "metavar": "DATE"}
 EXIT_PARKED = 3
 
 _book = Path("book")
@@ -121,16 +121,19 @@ def run(
         datetime | None, typer.Option(**DAY, help="The date on the documents, from which terms count; default today.")
     ] = None,
     account: Accounts = None,
-    batch: Annotated[list[str] | None, typer.Option(help="Only accounts of this batch; may be repeated.")] = None,
+    batch: Annotated[
+        list[str] | None, typer.Option(help="Only accounts of this batch; may be repeated.", metavar="BATCH")
+    ] = None,
     bill_cycle_day: Annotated[
-        str | None, typer.Option(help="Only accounts with this day: 1 to 31, or AsRunDay.", metavar="N|AsRunDay")
+        str | None, typer.Option(help="Only accounts with this day: 1 to 31, or AsRunDay.", metavar="DAY")
     ] = None,
     exclude_charge_type: Annotated[
-        list[ChargeType] | None, typer.Option(help="Leave these charges for another run; at most two.")
+        list[ChargeType] | None,
+        typer.Option(help="OneTime, Recurring or Usage: leave them for another run; at most two.", metavar="TYPE"),
     ] = None,
     *,
-    subscriptions: Annotated[bool, typer.Option(help="Bill charges of subscriptions.")] = True,
-    order_line_items: Annotated[bool, typer.Option(help="Bill order line items.")] = True,
+    no_subscriptions: Annotated[bool, typer.Option("--no-subscriptions", help="Leave all charges.")] = False,
+    no_order_line_items: Annotated[bool, typer.Option("--no-order-line-items", help="Leave order lines.")] = False,
     post: Annotated[bool, typer.Option("--post", help="Make the documents final at once.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the same documents, write nothing.")] = False,
     _executor: Annotated[Executor, typer.Option("--executor", help="Where the run computes.")] = Executor.LOCAL,
@@ -143,7 +146,7 @@ def run(
     from billfold.run import bill, preview
 
     excluded = tuple(dict.fromkeys(exclude_charge_type or ()))
-    if len(excluded) == len(ChargeType) or not (subscriptions or order_line_items):
+    if len(excluded) == len(ChargeType) or (no_subscriptions and no_order_line_items):
         raise typer.BadParameter("that leaves nothing to bill.")
     today = datetime.now(UTC).astimezone().date()
     try:
@@ -153,8 +156,8 @@ def run(
     request = RunRequest(
         target_date=target_date.date(), invoice_date=invoice_date.date() if invoice_date else today,
         accounts=tuple(account or ()), batches=tuple(batch or ()), bill_cycle_days=days,
-        excluded_charge_types=tuple(t.value for t in excluded), subscriptions=subscriptions,
-        order_line_items=order_line_items,
+        excluded_charge_types=tuple(t.value for t in excluded), subscriptions=not no_subscriptions,
+        order_line_items=not no_order_line_items,
     )  # fmt: skip
     with Book(_book) as book, printing.working("run") as progress:
         if dry_run:
