@@ -13,7 +13,7 @@ import threading
 from contextlib import closing
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
 import pytest
@@ -34,6 +34,9 @@ PATIENCE = 120
 """Seconds after which a process that does not answer is a failure; nothing waits that long otherwise."""
 
 _spawn = multiprocessing.get_context("spawn")
+
+Work: TypeAlias = "Callable[[Book, str, int, Callable[[], object]], str]"
+"""What a process does in one try, given when it meets the other one; returns the outcome."""
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +132,7 @@ def test_a_book_is_not_made_over_anything(empty: Path, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").write_text("mine")
     for folder in (tmp_path / "file", tmp_path / "folder", empty):
-        with pytest.raises(BookError, match="exists and is not empty"):
+        with pytest.raises(BookError, match=r"exists and is not empty"):
             Book.create(folder)
     assert (tmp_path / "file").read_text() == "mine"
     assert os.listdir(tmp_path / "folder") == ["notes.txt"]  # noqa: PTH208 - names only
@@ -341,30 +344,41 @@ def outcome(act: Callable[[], object]) -> str:
     return "done"
 
 
-def _commit_at_once(folder: Path, who: str, barrier: Any, outcomes: Any) -> None:  # noqa: ANN401 - of multiprocessing
-    with Book(folder) as book:
-        for n in range(TRIES):
-            head = book.head()
-            barrier.wait(PATIENCE)
-            change = [setting(f"{who}-{n}"), orders(f"{who}-{n}")]
-            outcomes.put((n, outcome(lambda h=head, c=change: book.commit(h, Commit(who, c)))))  # type: ignore[misc]
-            barrier.wait(PATIENCE)
+def _commit_at_once(book: Book, who: str, n: int, meet: Callable[[], object]) -> str:
+    head = book.head()
+    meet()
+    return outcome(lambda: book.commit(head, Commit(who, [setting(f"{who}-{n}"), orders(f"{who}-{n}")])))
 
 
-def _bill_at_once(folder: Path, _: str, barrier: Any, outcomes: Any) -> None:  # noqa: ANN401 - of multiprocessing
-    with Book(folder) as book:
-        for n in range(TRIES):
-            barrier.wait(PATIENCE)
-            made: list[str | None] = []
-            ended = outcome(lambda day=n + 1, to=made: to.append(bill(book, asked(day)).bill_run_number))  # type: ignore[misc]
-            outcomes.put((n, ended if made != [None] else "nothing due"))
-            barrier.wait(PATIENCE)
+def _bill_at_once(book: Book, _: str, n: int, meet: Callable[[], object]) -> str:
+    made: list[str | None] = []
+    meet()
+    ended = outcome(lambda: made.append(bill(book, asked(n + 1)).bill_run_number))
+    return ended if made != [None] else "nothing due"
 
 
-def both(work: Callable[[Path, str, Any, Any], None], folder: Path) -> dict[int, list[str]]:
+def _open_at_once(book: Book, _: str, n: int, meet: Callable[[], object]) -> str:
+    copy = book.folder.with_name(f"copy-{n}")
+    meet()
+    return outcome(lambda: Book(copy).close())
+
+
+def _worker(work: Work, folder: Path, who: str, barrier: Any, outcomes: Any) -> None:  # noqa: ANN401 - of multiprocessing
+    try:
+        with Book(folder) as book:
+            for n in range(TRIES):
+                outcomes.put((n, work(book, who, n, lambda: barrier.wait(PATIENCE))))
+                barrier.wait(PATIENCE)
+    except BaseException as e:
+        outcomes.put((-1, f"{who}: {e!r}"))
+        barrier.abort()
+        raise
+
+
+def both(work: Work, folder: Path) -> dict[int, list[str]]:
     """The outcomes of two processes that work at once, by try."""
     barrier, outcomes = _spawn.Barrier(2), _spawn.Queue()
-    workers = [_spawn.Process(target=work, args=(folder, who, barrier, outcomes)) for who in ("one", "two")]
+    workers = [_spawn.Process(target=_worker, args=(work, folder, who, barrier, outcomes)) for who in ("one", "two")]
     return collected(workers, outcomes, 2 * TRIES)
 
 
@@ -373,7 +387,10 @@ def collected(workers: list[Any], outcomes: Any, count: int) -> dict[int, list[s
     for w in workers:
         w.start()
     try:
-        told = [outcomes.get(timeout=PATIENCE) for _ in range(count)]
+        told: list[tuple[int, str]] = []
+        while len(told) < count:
+            told.append(outcomes.get(timeout=PATIENCE))
+            assert told[-1][0] >= 0, told[-1][1]
         for w in workers:
             w.join(PATIENCE)
         assert [w.exitcode for w in workers] == [0] * len(workers)
@@ -391,6 +408,12 @@ def test_of_two_processes_that_commit_at_once_exactly_one_wins(book: Book) -> No
     ]
     assert names(book) == sorted(book.read("orders").collect()["order_number"])
     assert on_disk(book) == registered(book)
+
+
+def test_two_processes_may_open_a_copied_book_at_once(empty: Path, book: Book) -> None:
+    for n in range(TRIES):
+        shutil.copytree(empty, book.folder.with_name(f"copy-{n}"))
+    assert both(_open_at_once, book.folder) == {n: ["done", "done"] for n in range(TRIES)}
 
 
 def test_two_runs_at_once_never_bill_a_line_twice(book: Book, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Faults are collected, never raised one by one: a frame with a row a fault (row, 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -91,12 +92,8 @@ def _typed(cells: pl.Series, column: Column) -> pl.Series:
 
 def _as_text(cells: pl.Series, column: Column) -> pl.Series:
     if cells.dtype.is_nested():
-        cells = pl.Series(
-            [
-                None if v is None else pl.Series([v]).struct.json_encode()[0] if isinstance(v, dict) else str(v)
-                for v in cells
-            ]
-        )
+        said = [None if v is None else json.dumps(v, default=str, ensure_ascii=False) for v in cells.to_list()]
+        cells = pl.Series(cells.name, said, dtype=pl.String)
     if not column.values:
         return _exact_cast(cells, pl.String())
     spellings = {v: column.spelling(v) for v in cells.cast(pl.String).unique().drop_nulls()}
