@@ -15,7 +15,7 @@ HOMES: Final = {
     "pandera": ("contracts/", "intake/conform.py", "steps/validate.py"),
     "typer": ("cli.py", "console.py", "printing.py"),
     "rich": ("console.py", "printing.py"),
-    "pyarrow": ("intake/files.py",),
+    "pyarrow": ("book/lake.py", "intake/files.py"),
     "pydantic": ("requests.py", "grouping.py"),
 }
 

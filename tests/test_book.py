@@ -166,7 +166,7 @@ def test_a_folder_without_a_book_is_refused(tmp_path: Path, kind: str) -> None:
 def test_an_opened_book_closes_at_the_end_of_its_block(empty: Path, tmp_path: Path) -> None:
     with Book(shutil.copytree(empty, tmp_path / "book")) as opened:
         pass
-    with pytest.raises(Exception, match="(?i)closed"):
+    with pytest.raises(Exception, match=r"(?i)closed"):
         opened.head()
 
 

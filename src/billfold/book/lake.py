@@ -13,9 +13,12 @@ from typing import Final
 
 import duckdb
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from billfold.errors import BookError
 
+_ROW_GROUP: Final = 262_144
 _EXTENSIONS: Final = ("sqlite_scanner", "ducklake")
 CATALOG: Final = "catalog.sqlite"
 DATA: Final = "data"
@@ -84,6 +87,27 @@ def _wheel_file(extension: str) -> Path | None:
     return None
 
 
+def write(rows: pl.DataFrame, path: Path) -> None:
+    """Write rows as Parquet. Polars writes times of day in nanoseconds, which DuckDB has no column type for."""
+    if pl.Time in rows.dtypes:
+        pq.write_table(_arrow(rows), path, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP)
+    else:
+        rows.rechunk().write_parquet(path, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP)
+
+
+def _arrow(rows: pl.DataFrame) -> pa.Table:
+    """Rows as an Arrow table, times of day in microseconds."""
+    table = rows.to_arrow()
+    fields = [f.with_type(pa.time64("us")) if pa.types.is_time(f.type) else f for f in table.schema]
+    return table.cast(pa.schema(fields), safe=False)
+
+
+def in_utc(schema: pl.Schema) -> pl.Schema:
+    """A schema whose zoned times are in UTC by that name, as files have them; DuckDB calls it Etc/UTC."""
+    zoned = {c for c, t in schema.items() if isinstance(t, pl.Datetime) and t.time_zone}
+    return pl.Schema({c: pl.Datetime("us", "UTC") if c in zoned else t for c, t in schema.items()})
+
+
 def refuse_other_than_query(sql: str) -> None:
     """Let only one statement through, and only one that reads: a COPY or ATTACH could write anywhere.
 
@@ -116,7 +140,7 @@ def sentence(error: Exception) -> str:
 def types(connection: duckdb.DuckDBPyConnection, frame: pl.DataFrame) -> dict[str, str]:
     """The SQL types of a frame's columns."""
     empty = frame.clear()
-    connection.register("_types", empty.to_arrow())
+    connection.register("_types", _arrow(empty))
     try:
         described = connection.execute("DESCRIBE SELECT * FROM _types").fetchall()
     finally:

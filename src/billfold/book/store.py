@@ -12,6 +12,7 @@ import sqlite3
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import duckdb
@@ -24,12 +25,9 @@ from billfold.errors import BookError, ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
 SCHEMA_VERSION: Final = 1
 """Version of a book's layout; `migrate` brings older books up to it."""
-
-_ROW_GROUP: Final = 262_144
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,8 @@ class Book:
         try:
             self._connection = lake.attach(self.folder, read_only=read_only)
             if not read_only:
-                lake.settle(self._connection, self.folder)
+                with suppress(duckdb.Error):  # another process is doing the same, and this one has the path anyway
+                    lake.settle(self._connection, self.folder)
             found = self.head().schema_version
         except duckdb.Error as e:
             msg = f"The book in {folder} can't be opened, its catalog is damaged or not readable: {_first_line(e)}"
@@ -139,16 +138,26 @@ class Book:
         Polars scans the Parquet files itself. Where rows of a file were replaced, DuckDB reads the table at once:
         it knows the deleted rows, and its lazy frames deadlock when a plan holds several of them.
         """
+        try:
+            return self._read(table, self.head().snapshot_id if snapshot_id is None else int(snapshot_id))
+        except duckdb.Error as e:
+            msg = f"The table {table} can't be read from the book in {self.folder}: {lake.sentence(e)}"
+            raise BookError(msg) from e
+
+    def _read(self, table: str, at: int) -> pl.LazyFrame:
         cursor = self._connection.cursor()
-        at = self.head().snapshot_id if snapshot_id is None else int(snapshot_id)
         rows = f"SELECT * FROM book.main.{name(table)} AT (VERSION => {at})"  # noqa: S608 - quoted
         files = cursor.execute("FROM ducklake_list_files('book', ?, snapshot_version => ?)", [table, at]).pl()
-        schema = cursor.sql(f"{rows} LIMIT 0").pl().schema
+        schema = lake.in_utc(cursor.sql(f"{rows} LIMIT 0").pl().schema)
         if files["delete_file"].null_count() < files.height:
-            return cursor.sql(rows).pl().lazy()
+            return cursor.sql(rows).pl().cast(schema).lazy()
         if files.is_empty():
             return pl.LazyFrame(schema=schema)
         paths = files["data_file"].to_list()
+        missing = [path for path in paths if not Path(path).is_file()]
+        if missing:
+            msg = f"The book in {self.folder} has lost a data file of {table}: put {missing[0]} back from a copy."
+            raise BookError(msg)
         return pl.scan_parquet(paths, schema=schema, missing_columns="insert", glob=False).select(schema.names())
 
     def columns(self, table: str) -> dict[str, str]:
@@ -194,10 +203,12 @@ class Book:
                     self._apply(cursor, change, path)
                 self._set_counters(cursor, commit.counters)
                 cursor.execute("CALL book.set_commit_message('billfold', ?)", [commit.message])
-        except (duckdb.Error, OSError, ConflictError) as e:
+        except BaseException as e:
             for _, path in written:
                 path.unlink(missing_ok=True)
-            raise _as_refusal(e) from e
+            if isinstance(e, duckdb.Error | OSError | ConflictError):
+                raise _as_refusal(e) from e
+            raise
         return self.head()
 
     @contextmanager
@@ -224,10 +235,8 @@ class Book:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{uuid.uuid4().hex}.parquet"
         try:
-            change.rows.rechunk().write_parquet(
-                path, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP
-            )
-        except OSError:
+            lake.write(change.rows, path)
+        except BaseException:
             path.unlink(missing_ok=True)
             raise
         return path
@@ -270,6 +279,10 @@ def migrate(folder: Path) -> list[str]:
         raise BookError(msg)
     connection = lake.attach(folder.resolve())
     try:
+        found = _one(connection, "SELECT schema_version FROM book.billfold.head")[0]
+        if found > SCHEMA_VERSION:
+            msg = f"The book in {folder} has the newer version {found}: upgrade billfold."
+            raise BookError(msg)
         done = [*_missing_tables(connection), *_missing_columns(connection)]
         connection.execute("BEGIN")
         for _, statement in done:

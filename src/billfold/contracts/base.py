@@ -46,6 +46,7 @@ class Column:
     nullable: bool
     default: str | int | bool | None
     values: tuple[str, ...]
+    is_json: bool
 
     def spelling(self, value: str) -> str:
         """The book's spelling of an enumerated value, or the value itself when it is none of them."""
@@ -57,13 +58,14 @@ def plain(value: str) -> str:
     return re.sub(r"[^a-z0-9]", "", value.lower()).removesuffix("pricing")
 
 
-def field(
+def field(  # noqa: PLR0913 - one argument for each thing that a column can say about itself
     meaning: str,
     *,
     rule: str = "",
     required: bool = False,
     default: str | int | bool | None = None,
     values: Sequence[str] = (),
+    is_json: bool = False,
     **checks: Any,  # noqa: ANN401 - whatever pandera checks
 ) -> Any:  # noqa: ANN401 - stands in for a column of any type
     """A column. It may be missing from a file unless `required`; blanks take `default` or stay null."""
@@ -73,7 +75,7 @@ def field(
     return pa.Field(
         nullable=not required and default is None,
         description=meaning,
-        metadata={"rule": rule, "required": required, "default": default, "values": tuple(values)},
+        metadata={"rule": rule, "required": required, "default": default, "values": tuple(values), "is_json": is_json},
         **checks,
     )
 
@@ -106,6 +108,7 @@ def _column(name: str, spec: Any) -> Column:  # noqa: ANN401 - pandera's, which 
         nullable=spec.nullable,
         default=said.get("default"),
         values=said.get("values", ()),
+        is_json=said.get("is_json", False),
     )
 
 

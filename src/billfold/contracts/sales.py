@@ -74,7 +74,8 @@ class Priced(Table):
     included_units: Price = field("Units of a period that cost nothing (overage models)", rule=DECIMAL)
     overage_price: Price = field("Price of one unit beyond those included or beyond the last tier", rule=DECIMAL)
     tiers: str = field(
-        "JSON array of tiers, each {startingUnit, endingUnit (inclusive; none is open), price, priceFormat}"
+        "JSON array of tiers, each {startingUnit, endingUnit (inclusive; none is open), price, priceFormat}",
+        is_json=True,
     )
     discount_percentage: Price = field(
         "Percent taken off, for discount charges", rule="more than -100 and less than 100", gt=-100, lt=100

@@ -5,7 +5,6 @@ Faults are collected, never raised one by one: a frame with a row a fault (row, 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +13,8 @@ import polars as pl
 
 from billfold.contracts import CUSTOM_NAME, Column, Table, columns, keys
 from billfold.errors import BillfoldError
-from billfold.intake.files import refuse_doubles
+from billfold.intake.files import NOT_TEXT, refuse_doubles
+from billfold.intake.parse import spelled, typed
 from billfold.names import nearest
 
 if TYPE_CHECKING:
@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FAULT: Final = pl.Schema({"row": pl.Int64, "column": pl.String, "value": pl.String, "rule": pl.String})
-_EARLIEST: Final = pl.date(1900, 1, 1)
+
+_KEPT: Final = (
+    pl.String, pl.Boolean, pl.Binary, pl.Date, pl.Datetime, pl.Time, pl.Decimal, pl.Float32, pl.Float64,
+    pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64,
+)  # fmt: skip
+"""Types of custom fields, beside lists and structs of them."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ def conform(path: Path, raw: pl.DataFrame, model: type[Table], custom_types: Map
     _check_names(path, raw, model)
     declared = columns(model)
     custom = [c for c in raw.columns if c not in declared]
+    _check_custom(path, raw, custom, custom_types)
     parsed = {c.name: _parse(raw, c) for c in declared.values()}
     parsed |= {c: _custom(raw[c], custom_types.get(c)) for c in custom}
     rows = pl.DataFrame([series.alias(name) for name, (series, _) in parsed.items()])
@@ -66,6 +72,28 @@ def _check_names(path: Path, raw: pl.DataFrame, model: type[Table]) -> None:
         raise BillfoldError(msg)
 
 
+def _check_custom(path: Path, raw: pl.DataFrame, custom: list[str], known: Mapping[str, pl.DataType]) -> None:
+    by_case = {name.casefold(): name for name in known}
+    for name in custom:
+        other = by_case.get(name.casefold(), name)
+        if other != name:
+            msg = f"{path}: the book has the custom field {other!r}, which differs from {name!r} only by case."
+            raise BillfoldError(msg)
+        if not _keepable(raw.schema[name]):
+            msg = f"{path}: the custom field {name!r} has the type {raw.schema[name]}, which a book can't keep."
+            raise BillfoldError(f"{msg[:-1]}: write it as text.")
+
+
+def _keepable(dtype: pl.DataType) -> bool:
+    """Whether a book has a type for such cells; parts of nested ones need names that differ without regard to case."""
+    if isinstance(dtype, pl.List):
+        return _keepable(dtype.inner) and not isinstance(dtype.inner, pl.Time)  # type: ignore[arg-type]
+    if isinstance(dtype, pl.Struct):
+        names = {f.name.casefold() for f in dtype.fields if f.name}
+        return len(names) == len(dtype.fields) > 0 and all(_keepable(f.dtype) for f in dtype.fields)  # type: ignore[arg-type]
+    return isinstance(dtype, _KEPT)
+
+
 def _parse(raw: pl.DataFrame, column: Column) -> tuple[pl.Series, pl.DataFrame]:
     """A column in its contract's type, and the cells that don't fit it."""
     blank = pl.Series(column.name, [column.default], dtype=column.dtype)
@@ -74,75 +102,30 @@ def _parse(raw: pl.DataFrame, column: Column) -> tuple[pl.Series, pl.DataFrame]:
     cells = raw[column.name]
     if cells.dtype == pl.String:
         cells = cells.set(cells == "", None)
-    typed = _typed(cells, column)
-    faults = _unfit(cells, typed, _type_rule(column))
+        if column.is_json or not isinstance(column.dtype, pl.String):
+            cells = cells.str.strip_prefix(NOT_TEXT)
+    parsed = spelled(typed(cells, column.dtype), column)
+    faults = _unfit(cells, parsed, _type_rule(column))
     if column.default is not None:
-        typed = typed.fill_null(blank.item())
-    return typed, faults
-
-
-def _typed(cells: pl.Series, column: Column) -> pl.Series:
-    """Cells in the contract's type; those that don't fit become null."""
-    if isinstance(column.dtype, pl.String):
-        return _as_text(cells, column)
-    if cells.dtype == pl.String:
-        return cells.to_frame("c").select(_from_text(pl.col("c"), column.dtype))["c"]
-    return _exact_cast(cells, column.dtype)
-
-
-def _as_text(cells: pl.Series, column: Column) -> pl.Series:
-    if cells.dtype.is_nested():
-        said = [None if v is None else json.dumps(v, default=str, ensure_ascii=False) for v in cells.to_list()]
-        cells = pl.Series(cells.name, said, dtype=pl.String)
-    if not column.values:
-        return _exact_cast(cells, pl.String())
-    spellings = {v: column.spelling(v) for v in cells.cast(pl.String).unique().drop_nulls()}
-    return cells.cast(pl.String).replace(spellings)
-
-
-def _from_text(cell: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """Text read strictly: no thousands separators, no exponents, no other date order."""
-    match dtype:
-        case pl.Decimal():
-            fits = cell.str.contains(
-                rf"^[+-]?(\d{{1,{dtype.precision - dtype.scale}}}(\.\d{{0,{dtype.scale}}})?|\.\d{{1,{dtype.scale}}})$"
-            )
-            return pl.when(fits).then(cell).str.to_decimal(scale=dtype.scale).cast(dtype)
-        case pl.Int64():
-            return pl.when(cell.str.contains(r"^[+-]?\d{1,18}$")).then(cell).cast(pl.Int64)
-        case pl.Boolean():
-            words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-            return cell.str.to_lowercase().replace_strict(words, default=None, return_dtype=dtype)
-        case pl.Date():
-            day = pl.when(cell.str.contains(r"^\d{4}-\d{2}-\d{2}$")).then(cell).str.to_date("%Y-%m-%d", strict=False)
-            return pl.when(day >= _EARLIEST).then(day)
-        case _:
-            return cell.cast(dtype, strict=False)
-
-
-def _exact_cast(cells: pl.Series, dtype: pl.DataType) -> pl.Series:
-    """A cast that loses nothing: a cell that would not come back as it was becomes null."""
-    if cells.dtype == dtype:
-        return cells
-    if cells.dtype.is_float() and isinstance(dtype, pl.String):
-        return pl.Series(cells.name, [None], dtype=dtype).new_from_index(0, cells.len())
-    try:
-        cast = cells.cast(dtype, strict=False)
-        return cast.set(cast.cast(cells.dtype, strict=False).ne_missing(cells), None)
-    except pl.exceptions.PolarsError:
-        return pl.Series(cells.name, [None], dtype=dtype).new_from_index(0, cells.len())
+        parsed = parsed.fill_null(blank.item())
+    return parsed, faults
 
 
 def _custom(cells: pl.Series, dtype: pl.DataType | None) -> tuple[pl.Series, pl.DataFrame]:
+    """A custom field in the type that the book has for it, or in its own, zoned times in UTC."""
+    if isinstance(cells.dtype, pl.Datetime) and cells.dtype.time_zone:
+        cells = cells.dt.convert_time_zone("UTC").cast(pl.Datetime("us", "UTC"))
     if dtype is None or cells.dtype == dtype:
         return cells, FAULT.to_frame()
-    typed = cells.cast(dtype, strict=False) if cells.dtype == pl.String else _exact_cast(cells, dtype)
-    return typed, _unfit(cells, typed, f"{dtype}, as the book already has this field")
+    if cells.dtype == pl.String:
+        cells = cells.set(cells == "", None)
+    parsed = typed(cells, dtype)
+    return parsed, _unfit(cells, parsed, f"{dtype}, as the book already has this field")
 
 
 def _unfit(cells: pl.Series, typed: pl.Series, rule: str) -> pl.DataFrame:
     bad = (cells.is_not_null() & typed.is_null()).arg_true()
-    shown = [str(v) for v in cells.gather(bad)]
+    shown = [str(v).removeprefix(NOT_TEXT) for v in cells.gather(bad)]
     return pl.DataFrame(
         {"row": bad.cast(pl.Int64) + 1, "column": [cells.name] * len(bad), "value": shown, "rule": [rule] * len(bad)},
         schema=FAULT,

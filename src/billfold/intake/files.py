@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,13 @@ from billfold.names import nearest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+NOT_TEXT: Final = "\0"
+"""Before the JSON of objects, lists and truth values in a text cell: no text has it, so text columns refuse them."""
+
+_LONGEST_HEADING: Final = 1 << 20
+_EXPONENT: Final = 30
+"""Custom decimals from JSON stay below ten to this power, and above its reciprocal."""
+
 
 def sources(arguments: Sequence[str]) -> dict[str, Path]:
     """The file of each table, parents first, from arguments that are folders or `table=path`.
@@ -33,10 +41,19 @@ def sources(arguments: Sequence[str]) -> dict[str, Path]:
             msg = f"{found[table]} and {path} both hold {table}: load one after the other."
             raise BillfoldError(msg)
         found[table] = path
+        _refuse_unreadable(path)
     return {table: found[table] for table in INPUTS if table in found}
 
 
 def _expand(argument: str) -> list[tuple[str, Path]]:
+    try:
+        return _found(argument)
+    except (OSError, ValueError) as e:
+        msg = f"{argument[:200]!r} is no path that can be read: {e}."
+        raise BillfoldError(msg) from e
+
+
+def _found(argument: str) -> list[tuple[str, Path]]:
     if Path(argument).is_dir():
         files = sorted(p for p in Path(argument).iterdir() if p.suffix.lower() in READERS)
         if not files:
@@ -62,6 +79,18 @@ def _refuse_unknown(table: str, path: Path) -> None:
         raise BillfoldError(msg)
 
 
+def _refuse_unreadable(path: Path) -> None:
+    try:
+        path.stat()
+    except FileNotFoundError as e:
+        msg = f"There is no file {path}."
+        raise BillfoldError(msg) from e
+    except (OSError, ValueError) as e:
+        said = e.strerror if isinstance(e, OSError) else e
+        msg = f"{str(path)[:200]!r} can't be read: {said}."
+        raise BillfoldError(msg) from e
+
+
 def read(path: Path) -> pl.DataFrame:
     """A file's rows. CSV cells are text, unquoted empty ones null; JSON numbers keep every digit.
 
@@ -79,7 +108,7 @@ def read(path: Path) -> pl.DataFrame:
     except UnicodeDecodeError as e:
         msg = f"{path} is not UTF-8 text (byte {e.start}): save it as UTF-8."
         raise BillfoldError(msg) from e
-    except (pa.ArrowInvalid, pl.exceptions.PolarsError, OSError) as e:
+    except (pa.ArrowInvalid, pl.exceptions.PolarsError, OSError, ValueError) as e:
         said = " ".join(str(e).split())[:200]
         hint = ": save it as UTF-8" if "UTF8" in said else ""
         msg = f"{path} can't be read as {path.suffix.lower()[1:]}: {said}{hint}."
@@ -88,15 +117,26 @@ def read(path: Path) -> pl.DataFrame:
 
 def _csv(path: Path) -> pl.DataFrame:
     with path.open("rb") as file:
-        heads = next(csv.reader([file.readline().decode("utf-8-sig")]), [])
+        first = file.read(_LONGEST_HEADING)
+    line = re.split(rb"[\r\n]", first, maxsplit=1)
+    heads = _heads(path, line[0])
     refuse_doubles(path, heads)
+    if len(line) == 1:  # names alone are a table without rows, which Arrow would call an empty file
+        return pl.DataFrame(schema=dict.fromkeys(heads, pl.String))
     as_text = pacsv.ConvertOptions(
         column_types={h: pa.string() for h in heads},
         strings_can_be_null=True, quoted_strings_can_be_null=False, null_values=[""],
     )  # fmt: skip
     parsing = pacsv.ParseOptions(newlines_in_values=True)
-    table = pacsv.read_csv(path, pacsv.ReadOptions(block_size=1 << 24), parsing, as_text)
-    return pl.DataFrame(table)
+    return pl.DataFrame(pacsv.read_csv(path, pacsv.ReadOptions(block_size=1 << 24), parsing, as_text))
+
+
+def _heads(path: Path, line: bytes) -> list[str]:
+    try:
+        return next(csv.reader([line.decode("utf-8-sig")]), [])
+    except csv.Error as e:
+        msg = f"{path}: the line of column names can't be read: {e}."
+        raise BillfoldError(msg) from e
 
 
 def _parquet(path: Path) -> pl.DataFrame:
@@ -121,8 +161,9 @@ def _json_lines(path: Path) -> pl.DataFrame:
 def _json_object(path: Path, number: int, line: str) -> Mapping[str, Any]:
     try:
         row = json.loads(line, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_pairs)
-    except (ValueError, RecursionError) as e:
-        msg = f"{path}, line {number}: not a JSON object ({e})."
+    except (ValueError, RecursionError, ArithmeticError) as e:
+        said = "a number is too large" if isinstance(e, ArithmeticError) else e
+        msg = f"{path}, line {number}: not a JSON object ({said})."
         raise BillfoldError(msg) from e
     if not isinstance(row, dict):
         msg = f"{path}, line {number}: each line must be one JSON object."
@@ -146,21 +187,29 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _series(path: Path, name: str, values: list[Any]) -> pl.Series:
     """Standard columns as text (the contract parses them); custom fields in their own type."""
     kinds = {type(v) for v in values if v is not None}
-    if name.endswith("__c") and kinds <= {bool}:
-        return pl.Series(name, values, dtype=pl.Boolean if kinds else pl.String)
-    if name.endswith("__c") and kinds == {int}:
-        return pl.Series(
-            name,
-            values,
-            dtype=pl.Int64 if max(map(abs, filter(None, values)), default=0) < 2**63 else pl.String,
-            strict=False,
-        )
-    if name.endswith("__c") and kinds <= {int, Decimal}:
-        return pl.Series(name, [None if v is None else Decimal(v) for v in values])
-    if name.endswith("__c") and len(kinds) > 1 and not kinds <= {dict, list}:
-        msg = f"{path}: the values of {name} have several types ({', '.join(sorted(k.__name__ for k in kinds))})."
-        raise BillfoldError(msg)
-    return pl.Series(name, [_text(v) for v in values], dtype=pl.String)
+    try:
+        if name.endswith("__c") and kinds in ({bool}, {int}, {Decimal}, {int, Decimal}):
+            return _typed_series(name, values, kinds)
+        if name.endswith("__c") and len(kinds) > 1 and not kinds <= {dict, list}:
+            msg = f"{path}: the values of {name} have several types ({', '.join(sorted(k.__name__ for k in kinds))})."
+            raise BillfoldError(msg)
+        texts = pl.Series(name, [_text(v) for v in values], dtype=pl.String)
+        return texts.str.strip_prefix(NOT_TEXT) if name.endswith("__c") else texts
+    except (UnicodeEncodeError, OverflowError, TypeError, RuntimeError, pl.exceptions.PolarsError) as e:
+        said = "half a character" if isinstance(e, UnicodeEncodeError) else "a number that no column can hold"
+        msg = f"{path}: the column {name} has {said}."
+        raise BillfoldError(msg) from e
+
+
+def _typed_series(name: str, values: list[Any], kinds: set[type]) -> pl.Series:
+    if kinds == {bool}:
+        return pl.Series(name, values, dtype=pl.Boolean)
+    if kinds == {int}:
+        return pl.Series(name, values, dtype=pl.Int64)
+    numbers = [None if v is None else Decimal(v) for v in values]
+    if any(n is not None and not -_EXPONENT < n.adjusted() < _EXPONENT for n in numbers if n):
+        raise OverflowError
+    return pl.Series(name, numbers)
 
 
 def _text(value: object) -> str | None:
@@ -168,7 +217,8 @@ def _text(value: object) -> str | None:
         return value
     if isinstance(value, Decimal):
         return format(value, "f")
-    return json.dumps(value, default=str, ensure_ascii=False)
+    said = json.dumps(value, default=str, ensure_ascii=False)
+    return said if isinstance(value, int) and not isinstance(value, bool) else NOT_TEXT + said
 
 
 def refuse_doubles(path: Path, names: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from billfold.contracts import INPUTS, columns, keys
 from billfold.errors import InputError
 from billfold.intake.conform import FAULT, Conformed, conform
 from billfold.intake.files import read, sources
-from billfold.intake.references import Parents, dangling, split_charges, unstated_currency
+from billfold.intake.references import CHECKS, Parents
 from billfold.receipt import Progress, silent
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _read(book: Book, table: str, path: Path) -> Conformed:
 
 
 def _between_tables(table: str, rows: pl.DataFrame, parents: Parents) -> pl.DataFrame:
-    return pl.concat(check(table, rows, parents) for check in (dangling, unstated_currency, split_charges))
+    return pl.concat(check(table, rows, parents) for check in CHECKS)
 
 
 def _merge(book: Book, table: str, conformed: Conformed) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -102,12 +103,22 @@ def _merge(book: Book, table: str, conformed: Conformed) -> tuple[pl.DataFrame, 
 
 
 def _changed(rows: pl.DataFrame, existing: pl.DataFrame) -> pl.DataFrame:
-    """Rows that differ from what the book has. Nested custom fields can't be compared, so they count as changed."""
+    """Rows that differ from what the book has."""
     shared = [c for c in rows.columns if c in existing.columns]
-    nested = any(rows.schema[c].is_nested() for c in rows.columns)
-    if existing.is_empty() or nested or len(shared) < len(rows.columns):
+    if existing.is_empty() or len(shared) < len(rows.columns):
         return rows
-    return rows.join(existing, on=shared, how="anti", nulls_equal=True, maintain_order="left")
+    numbered = _comparable(rows).with_row_index("_row")
+    differs = numbered.join(_comparable(existing), on=shared, how="anti", nulls_equal=True)
+    return rows[differs["_row"].sort()]
+
+
+def _comparable(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with nested cells as text, since joins can't compare them."""
+    nested = [c for c, t in rows.schema.items() if t.is_nested()]
+    return rows.with_columns(
+        pl.Series(c, [None if v is None else json.dumps(v, default=str) for v in rows[c].to_list()], dtype=pl.String)
+        for c in nested
+    )
 
 
 def _refuse_faults(conformed: dict[str, Conformed], paths: dict[str, Path], faults: dict[str, pl.DataFrame]) -> None:
@@ -117,7 +128,10 @@ def _refuse_faults(conformed: dict[str, Conformed], paths: dict[str, Path], faul
     rows = pl.concat(f.select(pl.lit(str(paths[t])).alias("file"), *FAULT.names()) for t, f in bad.items())
     read_rows = sum(c.rows.height for c in conformed.values())
     places = rows.select("file", "row").n_unique()
-    msg = f"{places:,} of {read_rows:,} rows refused, so nothing was loaded: mend them and load again."
+    first = rows.row(0, named=True)
+    cell = f"{first['column']} {(first['value'] or '')[:60]!r}, rule: " if first["column"] else ""
+    where = f"{first['file']}, row {first['row']}: {cell}{first['rule']}"
+    msg = f"{places:,} of {read_rows:,} rows refused, so nothing was loaded; mend them and load again ({where})."
     raise InputError(msg, rows)
 
 

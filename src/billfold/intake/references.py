@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -29,6 +29,16 @@ class Parents:
         frames = [self._loaded[table].lazy().select(names)] if table in self._loaded else []
         both = pl.concat([*frames, self._book.read(table).select(names)])
         return both.unique(names[0], keep="first", maintain_order=True).collect()
+
+    def doubtful(self, table: str) -> pl.DataFrame:
+        """Rows, as they will be, that state no currency and are billed to another account than their own."""
+        names = ("account_number", "invoice_owner_account_number", "currency")
+        book = self._book.read(table)
+        if table in self._loaded:
+            book = book.join(self._loaded[table].lazy(), on=keys(INPUTS[table]), how="anti")
+        frames = [book.select(names), *([self._loaded[table].lazy().select(names)] if table in self._loaded else [])]
+        other = pl.col("invoice_owner_account_number") != pl.col("account_number")
+        return pl.concat(frames).filter(pl.col("currency").is_null(), other).drop("currency").collect()
 
     def pairs(self, table: str, key: str, *others: str) -> pl.DataFrame:
         """The distinct combinations of some columns in rows of loaded keys, as they will be after the load."""
@@ -102,3 +112,36 @@ def unstated_currency(table: str, rows: pl.DataFrame, parents: Parents) -> pl.Da
             rule=pl.format("stated, since the account has {} and the invoice owner {}", "own", "owners"),
         )
     )
+
+
+def unsettled_currency(table: str, rows: pl.DataFrame, parents: Parents) -> pl.DataFrame:
+    """Faults of accounts whose currency comes to differ from that of accounts they are billed with.
+
+    Rows of the book that state no currency would change theirs, or no longer have one.
+    """
+    if table != "accounts":
+        return FAULT.to_frame()
+    doubtful = pl.concat(parents.doubtful(owned) for owned in OWNED)
+    if doubtful.is_empty():
+        return FAULT.to_frame()
+    currencies = parents.values("accounts", "account_number", "currency")
+    own = doubtful.join(currencies, on="account_number", how="left").rename({"currency": "own"})
+    owners = currencies.rename({"account_number": "invoice_owner_account_number", "currency": "owners"})
+    torn = own.join(owners, on="invoice_owner_account_number", how="left").filter(pl.col("own") != pl.col("owners"))
+    names = ("account_number", "invoice_owner_account_number")
+    concerned = pl.concat(torn.select(account_number=name) for name in names).unique()
+    return (
+        rows.select("account_number", "currency", row=pl.int_range(1, pl.len() + 1, dtype=pl.Int64))
+        .join(concerned, on="account_number", how="semi")
+        .select(
+            "row",
+            column=pl.lit("currency"),
+            value="currency",
+            rule=pl.lit("the same as that of the account it is billed with, since lines between them state none"),
+        )
+        .sort("row")
+    )
+
+
+CHECKS: Final = (dangling, unstated_currency, unsettled_currency, split_charges)
+"""Every check between tables; each takes a table's name, its loaded rows, and what the other tables will hold."""
