@@ -250,6 +250,8 @@ def _rules(draw: Draw, accounts: Sequence[str]) -> dict[str, Any]:
         "consolidate_invoices": ("yes", "yes", "no"),
         "document_type_rule": ("net", "net", "net_by_charge", "negative_charges", "negative_and_zero_credits"),
         "rounding_mode": ("half_up", "half_up", "up", "down"),
+        "month_basis": ("actual", "actual_360", "strict_30_360"),
+        "long_period_proration": ("month_first", "by_day"),
         "rounding_increment.CHF": ("0.01", "0.05"),
         "rounding_increment.JPY": ("1", "1", "10"),
     }

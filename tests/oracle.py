@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Decimal, localcontext
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ MINOR_UNITS: Final = {"JPY": 0, "KWD": 3, "CLF": 4}
 
 MODES: Final = {"half_up": ROUND_HALF_UP, "up": ROUND_UP, "down": ROUND_DOWN}
 LIMIT: Final = Decimal(10) ** 14
+WHOLE: Final = Fraction(1)
 FIELDS: Final = {
     ("Subscription", "AccountId"): "account_number",
     ("Subscription", "Name"): "subscription_number",
@@ -231,7 +233,7 @@ def _one_time(world: World, row: Row, owner: str, day: date) -> Iterable[Line]:
 
 
 def _recurring(world: World, row: Row, owner: str, span: tuple[date, date], target: date) -> Iterable[Line]:
-    """Every period of the grid that is due and not billed; a part of one can't be rated yet (C11 to C15, C24)."""
+    """Every period of the grid that is due and not billed; of a part of one its share (C11 to C15, C24)."""
     start, end = span
     if row.get("charged_through_date") is not None:
         start = max(start, _day(row, "charged_through_date"))
@@ -248,11 +250,40 @@ def _recurring(world: World, row: Row, owner: str, span: tuple[date, date], targ
         served = max(first, start), min(following, end)
         if served[0] >= end or (served[1] if in_arrears else served[0]) > target:
             return
-        if served != (first, following):
-            world.troubles.add(owner)
-        else:
-            last = following - timedelta(days=1)
-            yield from _charge_line(world, row, owner, (first, last), Decimal(row["price"]) * months)
+        days = (served[0], served[1] - timedelta(days=1))
+        part = _share(world, _cycle_day(world, row, owner), length, (first, following), served)
+        yield from _charge_line(world, row, owner, days, Decimal(row["price"]) * months, part)
+
+
+def _share(world: World, day: int, length: int, period: tuple[date, date], served: tuple[date, date]) -> Fraction:
+    """What share of a period the served part of it is (P1 to P8)."""
+    basis = world.settings.get("month_basis", "actual")
+    if period == served:
+        return Fraction(1)
+    if length > 1 and world.settings.get("long_period_proration") == "by_day":
+        whole = (period[1] - period[0]).days if basis == "actual" else 30 * length
+        return min(Fraction((served[1] - served[0]).days, whole), Fraction(1))
+    first = period[0].year * 12 + period[0].month - 1
+    months = [(_on(m, day), _on(m + 1, day)) for m in range(first, first + length)]
+    return sum((_of_month(basis, m, served) for m in months), Fraction(0)) / length
+
+
+def _of_month(basis: str, month: tuple[date, date], served: tuple[date, date]) -> Fraction:
+    """What share of one month of the grid was served."""
+    start, end = max(month[0], served[0]), min(month[1], served[1])
+    if start >= end:
+        return Fraction(0)
+    if (start, end) == month:
+        return Fraction(1)
+    if basis == "actual":
+        return Fraction((end - start).days, (month[1] - month[0]).days)
+    last = end - timedelta(days=1)
+    if basis == "actual_360":
+        used = (end - start).days
+    else:
+        to_day = 30 if end.day == 1 else min(last.day, 30)
+        used = (last.year * 12 + last.month - start.year * 12 - start.month) * 30 + to_day - min(start.day, 30) + 1
+    return min(Fraction(used, 30), Fraction(1))
 
 
 def _grid(world: World, row: Row, owner: str, length: int, start: date) -> Iterable[tuple[date, date]]:
@@ -311,10 +342,17 @@ def _triggered(world: World, row: Row) -> date:
     return min(s for s in starts if s is not None)
 
 
-def _charge_line(world: World, row: Row, owner: str, days: tuple[date, date], price: Decimal) -> Iterable[Line]:
+def _charge_line(  # noqa: PLR0913, PLR0917 - one argument for each thing that is known of it
+    world: World, row: Row, owner: str, days: tuple[date, date], price: Decimal, part: Fraction = WHOLE
+) -> Iterable[Line]:
     quantity = Decimal(row["quantity"]) if row["charge_model"] == "PerUnit" else Decimal(1)
     source = ("charge", row["subscription_number"], row["charge_number"], str(row["segment"]))
-    yield from _line(world, row, owner, (source, *days, quantity, price, quantity * price), is_return=False)
+    if abs(quantity * price) >= LIMIT:
+        world.troubles.add(owner)
+        return
+    with localcontext(prec=80):
+        exact = quantity * price * part.numerator / part.denominator
+    yield from _line(world, row, owner, (source, *days, quantity, price, exact), is_return=False)
 
 
 def _line(

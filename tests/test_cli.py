@@ -15,7 +15,7 @@ import pytest
 
 from billfold import Book, bill
 from billfold.intake import load
-from billfold.requests import cycle_days, RunRequest
+from billfold.requests import RunRequest, cycle_days
 
 if TYPE_CHECKING:
     from pathlib import Path

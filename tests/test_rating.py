@@ -338,31 +338,38 @@ def test_a_period_ends_the_day_before_the_next_begins(billed: Billed) -> None:
     ]
 
 
-def test_later_segments_keep_the_cycle_day_of_the_first(
-    items: Callable[[date], pl.DataFrame], parked: Callable[[date], dict[str, str]]
-) -> None:
+def test_later_segments_keep_the_cycle_day_of_the_first(items: Callable[[date], pl.DataFrame], billed: Billed) -> None:
     """With a day of its own, the 15th, the second segment would have begun a whole period."""
     amounts = items(date(2024, 3, 31)).filter(account_number="aligned segments")["amount"].to_list()
     assert amounts == [Decimal(10), Decimal(20), Decimal(20)]
-    assert "part of a billing period" in parked(date(2024, 3, 31))["segments"]
+    cut = [days for days in billed("segments", "2024-03-31") if "-15" in days[0] or "-14" in days[1]]
+    assert len(cut) == 2
+    assert cut[0][1][:7] == cut[1][0][:7]
 
 
 @pytest.mark.parametrize(
-    ("example", "target", "since"),
+    ("example", "target", "part"),
     [
-        ("account day, off", date(2024, 1, 1), "2024-01-01"),
-        ("to charge, cut", date(2024, 1, 1), "2023-10-20"),
-        ("to subscription, cut", date(2012, 1, 1), "2011-10-20"),
-        ("to term, community case, cut", date(2018, 8, 6), "2018-03-06"),
-        ("ends within a month", date(2024, 2, 1), "2024-02-01"),
-        ("ends within a month in arrears", date(2024, 2, 16), "2024-02-01"),
+        ("account day, off", date(2024, 1, 1), ("2024-01-01", "2024-01-14")),
+        ("to charge, cut", date(2024, 1, 1), ("2023-10-20", "2023-10-31")),
+        ("to subscription, cut", date(2012, 1, 1), ("2011-10-20", "2011-12-31")),
+        ("to term, community case, cut", date(2018, 8, 6), ("2018-03-06", "2018-05-05")),
+        ("ends within a month", date(2024, 2, 1), ("2024-02-01", "2024-02-15")),
+        ("ends within a month in arrears", date(2024, 2, 16), ("2024-02-01", "2024-02-15")),
     ],
 )
-def test_a_part_of_a_period_parks_the_account(
-    billed: Billed, parked: Callable[[date], dict[str, str]], example: str, target: date, since: str
+def test_a_part_of_a_period_is_billed_under_a_name_that_says_so(
+    items: Callable[[date], pl.DataFrame], example: str, target: date, part: tuple[str, str]
 ) -> None:
-    assert since in parked(target)[example]
-    assert billed(example, target.isoformat()) == []
+    names = {
+        (str(first), str(last)): name
+        for first, last, name in items(target)
+        .filter(account_number=example)
+        .select("service_start_date", "service_end_date", "charge_name")
+        .iter_rows()
+    }
+    assert names[part].endswith(" Proration")
+    assert [days for days, name in names.items() if name.endswith("Proration")] == [part]
 
 
 @pytest.mark.parametrize(

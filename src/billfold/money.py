@@ -19,6 +19,9 @@ AMOUNT: Final = pl.Decimal(18, 4)
 AMOUNT_LIMIT: Final = Decimal(10) ** 14
 """Amounts of one line stay below this, or the account is parked."""
 
+WIDE_LIMIT: Final = Decimal(9) * 10**19
+"""What is multiplied on the way to an amount stays below this."""
+
 WIDE: Final = pl.Decimal(38, 18)
 """Amounts before rounding: a price times a quantity is exact in it, below 10^20."""
 

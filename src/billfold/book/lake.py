@@ -97,7 +97,11 @@ def write(rows: pl.DataFrame, path: Path) -> None:
 
 def _arrow(rows: pl.DataFrame) -> pa.Table:
     """Rows as an Arrow table, times of day in microseconds."""
-    table = rows.to_arrow()
+    try:
+        table = rows.to_arrow()
+    except pa.ArrowInvalid as e:
+        msg = f"A column has a type that a book can't keep: {e}."
+        raise BookError(msg) from e
     fields = [f.with_type(pa.time64("us")) if pa.types.is_time(f.type) else f for f in table.schema]
     return table.cast(pa.schema(fields), safe=False)
 

@@ -206,7 +206,7 @@ class Book:
         except BaseException as e:
             for _, path in written:
                 path.unlink(missing_ok=True)
-            if isinstance(e, duckdb.Error | OSError | ConflictError):
+            if isinstance(e, duckdb.Error | OSError | BookError):
                 raise _as_refusal(e) from e
             raise
         return self.head()
@@ -364,7 +364,7 @@ def _one(cursor: duckdb.DuckDBPyConnection, query: str, values: Sequence[object]
 
 
 def _as_refusal(error: Exception) -> BookError:
-    if isinstance(error, ConflictError):
+    if isinstance(error, BookError):
         return error
     said = _first_line(error)
     if "locked" in said.lower() or "conflict" in said.lower():

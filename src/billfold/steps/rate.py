@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from billfold.lines import LINE, TROUBLE, Rated
-from billfold.money import AMOUNT_LIMIT, WIDE, rounded
+from billfold.money import AMOUNT_LIMIT, WIDE, WIDE_LIMIT, rounded
 from billfold.periods import anchor_month, boundary, length_in_months, period_of
+from billfold.proration import share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +31,7 @@ _ALIGNMENTS = ("AlignToCharge", "AlignToSubscriptionStart", "AlignToTermStart")
 def rate(carriers: Carriers, target: date, settings: Mapping[str, str], currencies: Sequence[str]) -> Rated:
     """Everything owed up to the target date, inclusive, priced and rounded once."""
     live = replace(carriers, charges=_live(carriers.charges, target))
-    parts = [source(live, target) for source in SOURCES]
+    parts = [source(live, target, settings) for source in SOURCES]
     priced = pl.concat([p.lines for p in parts])
     amount = rounded(pl.col("wide"), pl.col("currency"), settings, currencies)
     amounts = priced.with_columns(amount=pl.when(~pl.col("too_large")).then(amount))
@@ -40,7 +41,7 @@ def rate(carriers: Carriers, target: date, settings: Mapping[str, str], currenci
     return Rated(lines, pl.concat([*(p.troubles for p in parts), refused]))
 
 
-def _order_lines(carriers: Carriers, target: date) -> Rated:
+def _order_lines(carriers: Carriers, target: date, _: Mapping[str, str]) -> Rated:
     """Order line items sent to billing whose target date has come (spec/bill_run.md O3, O6)."""
     due = carriers.order_lines.filter(item_state="SentToBilling").filter(pl.col("bill_target_date") <= target)
     start = pl.coalesce("transaction_start_date", "transaction_date", "bill_target_date")
@@ -70,7 +71,7 @@ def _discounted() -> pl.Expr:
     return (listed - off).round(9, mode="half_away_from_zero").cast(pl.Decimal(28, 9))
 
 
-def _one_time(carriers: Carriers, _target: date) -> Rated:
+def _one_time(carriers: Carriers, _target: date, _settings: Mapping[str, str]) -> Rated:
     """One-time charges whose trigger date has come (spec/bill_run.md C14)."""
     unbilled = pl.col("through").is_null() | (pl.col("through") <= pl.col("start"))
     due = carriers.charges.filter(pl.col("charge_type") == "OneTime", unbilled)
@@ -78,29 +79,30 @@ def _one_time(carriers: Carriers, _target: date) -> Rated:
     return Rated(_charge_lines(priced, _bounded_price()), _unrated(due.filter(~_is_simple())))
 
 
-def _recurring(carriers: Carriers, target: date) -> Rated:
-    """Whole billing periods of recurring charges and of flat usage fees (spec/bill_run.md C11, C12, C15, C24)."""
+def _recurring(carriers: Carriers, target: date, settings: Mapping[str, str]) -> Rated:
+    """Billing periods of recurring charges and of flat usage fees, and parts of them (spec/bill_run.md C11 to C24)."""
     charges = carriers.charges.filter(pl.col("charge_type") != "OneTime")
     live = charges.filter(pl.col("through").is_null() | pl.col("end").is_null() | (pl.col("through") < pl.col("end")))
     periods = _due_periods(live.filter(_has_known_grid()), target)
     rated = periods.filter(_is_simple() & _is_flat_if_usage())
     unrated = periods.filter(~(_is_simple() & _is_flat_if_usage())).unique(["charge_number", "segment"])
     whole = (pl.col("service_start") == pl.col("period_start")) & (pl.col("service_end") == pl.col("period_end"))
-    lines = rated.filter(whole).with_columns(
+    dated = rated.with_columns(
         service_start_date="service_start", service_end_date=pl.col("service_end").dt.offset_by("-1d")
     )
-    parts = "{} owes a part of a billing period from {}, and parts are not rated yet"
+    numerator, denominator = share(settings)
+    parts = dated.filter(~whole).with_columns(numerator=numerator, denominator=denominator)
+    lines = [_charge_lines(dated.filter(whole), _period_price()), _charge_lines(parts, _period_price())]
     credit = "{} ends before {}, up to which it was billed, and credits are not rated yet"
     troubles = (
         _unrated(unrated),
         _unrated(live.filter(~_has_known_grid())),
-        _troubles(rated.filter(~whole), parts, pl.col("service_start")),
         _troubles(charges.filter(pl.col("through") > pl.col("end")), credit, pl.col("through")),
     )
-    return Rated(_charge_lines(lines, _period_price()), pl.concat(troubles))
+    return Rated(pl.concat(lines), pl.concat(troubles))
 
 
-SOURCES: Final[Sequence[Callable[[Carriers, date], Rated]]] = (_order_lines, _one_time, _recurring)
+SOURCES: Final[Sequence[Callable[[Carriers, date, Mapping[str, str]], Rated]]] = (_order_lines, _one_time, _recurring)
 
 
 def _live(charges: pl.DataFrame, target: date) -> pl.DataFrame:
@@ -189,12 +191,13 @@ def _bounded(column: str) -> pl.Expr:
 
 
 def _charge_lines(due: pl.DataFrame, price: pl.Expr) -> pl.DataFrame:
-    """Lines of flat fees and of units at a price."""
+    """Lines of flat fees and of units at a price; the name of a prorated one says so (spec/bill_run.md P11)."""
     counted = pl.col("charge_model") == "PerUnit"
+    name = pl.coalesce("charge_name", "charge_number")
     return _owed(
         due.with_columns(
             source_type=pl.lit("SubscriptionComponent"),
-            charge_name=pl.coalesce("charge_name", "charge_number"),
+            charge_name=pl.format("{} Proration", name) if "numerator" in due.columns else name,
             quantity=pl.when(counted).then("quantity").otherwise(_ONE),
             unit_price=price.cast(pl.Decimal(28, 9)),
             is_return=pl.lit(value=False),
@@ -203,23 +206,28 @@ def _charge_lines(due: pl.DataFrame, price: pl.Expr) -> pl.DataFrame:
 
 
 def _owed(lines: pl.DataFrame) -> pl.DataFrame:
-    """Lines in their common shape with `wide`, the exact amount: quantity times price, negative for returns."""
+    """Lines in their common shape with `wide`, the exact amount: quantity times price, negative for returns.
+
+    Lines with `numerator` and `denominator` owe that share of it.
+    """
     price, quantity = pl.col("unit_price"), pl.col("quantity")
-    estimate = price.cast(pl.Float64) * quantity.cast(pl.Float64)
-    fits = (estimate.abs() < float(AMOUNT_LIMIT)).fill_null(value=False)
-    sign = pl.when("is_return").then(-1).otherwise(1).cast(WIDE)
+    parts = "numerator" in lines.columns
+    estimate = (price.cast(pl.Float64) * quantity.cast(pl.Float64)).abs()
+    fits = estimate < float(AMOUNT_LIMIT)
+    if parts:
+        fits &= estimate * pl.col("numerator") < float(WIDE_LIMIT)
+    fits = fits.fill_null(value=False)
     # A product that does not fit its type would raise for the whole frame; the estimate keeps such rows out of it.
-    safe = pl.when(fits).then(quantity).otherwise(0).cast(WIDE)
+    whole = pl.when(fits).then(quantity).otherwise(0).cast(WIDE) * price.cast(WIDE)
+    amount = whole * pl.col("numerator").cast(WIDE) / pl.col("denominator").cast(WIDE) if parts else whole
     shaped = lines.with_columns(
         account_number="owner",
         processing_type=pl.lit("Charge"),
         is_credit=pl.lit(value=False),
-        wide=safe * price.cast(WIDE) * sign,
+        wide=pl.when("is_return").then(-amount).otherwise(amount),
         too_large=~fits,
-        start=pl.lit(None, dtype=pl.Date),
     )
-    there = shaped.schema
-    absent = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in LINE.items() if name not in there]
+    absent = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in LINE.items() if name not in shaped.schema]
     columns = [name for name in LINE if name != "amount"]
     return shaped.with_columns(absent).select(*(pl.col(c).cast(LINE[c]) for c in columns), "wide", "too_large")
 
