@@ -49,6 +49,18 @@ class ChargeType(StrEnum):
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 Accounts = Annotated[list[str] | None, typer.Option("--account", help="An account; may be repeated.", metavar="NUMBER")]
 DAY: dict[str, Any] = {"formats": ["%Y-%m-%d"], "metavar": "DATE"}
+TargetDate = Annotated[datetime, typer.Option(**DAY, help="Bill everything owed up to this day, inclusive.")]
+InvoiceDate = Annotated[
+    datetime | None, typer.Option(**DAY, help="The date on the documents, from which terms count; default today.")
+]
+Batches = Annotated[
+    list[str] | None, typer.Option(help="Only accounts of this batch; may be repeated.", metavar="BATCH")
+]
+CycleDay = Annotated[str | None, typer.Option(help="Only accounts with this day: 1 to 31, or AsRunDay.", metavar="DAY")]
+ChargeTypes = Annotated[
+    list[ChargeType] | None,
+    typer.Option(help="OneTime, Recurring or Usage: leave them for another run; at most two.", metavar="TYPE"),
+]
 EXIT_PARKED = 3
 
 _book = Path("book")
@@ -116,21 +128,12 @@ def load(
 
 @app.command()
 def run(
-    target_date: Annotated[datetime, typer.Option(**DAY, help="Bill everything owed up to this day, inclusive.")],
-    invoice_date: Annotated[
-        datetime | None, typer.Option(**DAY, help="The date on the documents, from which terms count; default today.")
-    ] = None,
+    target_date: TargetDate,
+    invoice_date: InvoiceDate = None,
     account: Accounts = None,
-    batch: Annotated[
-        list[str] | None, typer.Option(help="Only accounts of this batch; may be repeated.", metavar="BATCH")
-    ] = None,
-    bill_cycle_day: Annotated[
-        str | None, typer.Option(help="Only accounts with this day: 1 to 31, or AsRunDay.", metavar="DAY")
-    ] = None,
-    exclude_charge_type: Annotated[
-        list[ChargeType] | None,
-        typer.Option(help="OneTime, Recurring or Usage: leave them for another run; at most two.", metavar="TYPE"),
-    ] = None,
+    batch: Batches = None,
+    bill_cycle_day: CycleDay = None,
+    exclude_charge_type: ChargeTypes = None,
     *,
     no_subscriptions: Annotated[bool, typer.Option("--no-subscriptions", help="Leave all charges.")] = False,
     no_order_line_items: Annotated[bool, typer.Option("--no-order-line-items", help="Leave order lines.")] = False,
