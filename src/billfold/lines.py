@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from billfold.money import AMOUNT
+from billfold.money import AMOUNT, PRICE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,8 +48,8 @@ LINE: Final = pl.Schema(
         **IDENTITY,
         "charge_name": pl.String(),
         "charge_type": pl.String(),
-        "quantity": pl.Decimal(28, 9),
-        "unit_price": pl.Decimal(28, 9),
+        "quantity": PRICE,
+        "unit_price": PRICE,
         "uom": pl.String(),
         "amount": AMOUNT,
         "sold_to_contact": pl.String(),

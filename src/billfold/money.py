@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 AMOUNT: Final = pl.Decimal(18, 4)
 """Money on documents: every ISO 4217 currency has at most 4 decimals; 99,999,999,999,999.9999 at most."""
 
+PRICE: Final = pl.Decimal(28, 9)
+"""Prices and quantities: 19 digits before the point, 9 behind (a unit of measure has at most 9)."""
+
 AMOUNT_LIMIT: Final = Decimal(10) ** 14
 """Amounts of one line stay below this, or the account is parked."""
 

@@ -13,13 +13,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import pandera.polars as pa
-import polars as pl
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PRICE: Final = pl.Decimal(28, 9)
-"""Prices and quantities: 19 digits before the point, 9 behind (a unit of measure has at most 9)."""
+    import polars as pl
 
 CUSTOM_NAME: Final = re.compile(r"[^\W\d]\w*__c")
 """A custom field's name: a letter, then letters, digits or underscores, then `__c`."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from billfold.lines import LINE, TROUBLE, Rated
-from billfold.money import AMOUNT_LIMIT, WIDE, WIDE_LIMIT, rounded
+from billfold.money import AMOUNT_LIMIT, PRICE, WIDE, WIDE_LIMIT, rounded
 from billfold.periods import anchor_month, boundary, length_in_months, period_of
 from billfold.proration import share
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from billfold.lines import Carriers
 
-_ONE = pl.lit(1, dtype=pl.Decimal(28, 9))
+_ONE = pl.lit(1, dtype=PRICE)
 _DAY_TYPES = ("DefaultFromCustomer", "SpecificDayofMonth", "SubscriptionStartDay", "ChargeTriggerDay")
 _ALIGNMENTS = ("AlignToCharge", "AlignToSubscriptionStart", "AlignToTermStart")
 
@@ -60,21 +60,23 @@ def _order_lines(carriers: Carriers, target: date, _: Mapping[str, str]) -> Rate
 def _discounted() -> pl.Expr:
     """The list price less the inline discount, for lines without an amount per unit."""
     listed, discount = _bounded("list_price_per_unit"), _bounded("discount").fill_null(0)
-    share = discount / pl.lit(100, dtype=WIDE)
+    product = pl.col("list_price_per_unit").cast(pl.Float64) * pl.col("discount").fill_null(0).cast(pl.Float64)
+    fits = product.abs() < float(WIDE_LIMIT)
+    percent = pl.when(fits).then(listed) * pl.when(fits).then(discount) / pl.lit(100, dtype=WIDE)
     off = (
-        pl.when(discount_type="Percentage")
-        .then(listed * share)
-        .when(discount_type="FixedAmount")
-        .then(discount)
+        pl.when(discount_type="Percentage").then(percent)
+        .when(discount_type="FixedAmount").then(discount)
         .otherwise(0)
-    )
-    return (listed - off).round(9, mode="half_away_from_zero").cast(pl.Decimal(28, 9))
+    )  # fmt: skip
+    price = (listed - off).round(9, mode="half_away_from_zero")
+    return pl.when(price.cast(pl.Float64).abs() < float(AMOUNT_LIMIT)).then(price).cast(PRICE)
 
 
 def _one_time(carriers: Carriers, _target: date, _settings: Mapping[str, str]) -> Rated:
     """One-time charges whose trigger date has come (spec/bill_run.md C14)."""
     unbilled = pl.col("through").is_null() | (pl.col("through") <= pl.col("start"))
-    due = carriers.charges.filter(pl.col("charge_type") == "OneTime", unbilled)
+    lasts = pl.col("end").is_null() | (pl.col("start") < pl.col("end"))
+    due = carriers.charges.filter(pl.col("charge_type") == "OneTime", unbilled, lasts)
     priced = due.filter(_is_simple()).with_columns(service_start_date="start", service_end_date="start")
     return Rated(_charge_lines(priced, _bounded_price()), _unrated(due.filter(~_is_simple())))
 
@@ -97,7 +99,7 @@ def _recurring(carriers: Carriers, target: date, settings: Mapping[str, str]) ->
     troubles = (
         _unrated(unrated),
         _unrated(live.filter(~_has_known_grid())),
-        _troubles(charges.filter(pl.col("through") > pl.col("end")), credit, pl.col("through")),
+        _troubles(charges.filter(_is_overpaid()), credit, pl.col("through")),
     )
     return Rated(pl.concat(lines), pl.concat(troubles))
 
@@ -117,6 +119,7 @@ def _live(charges: pl.DataFrame, target: date) -> pl.DataFrame:
     begun = charges.with_columns(
         start=pl.coalesce("effective_start_date", event),
         end=pl.min_horizontal("effective_end_date", "cancelled_date", term_end),
+        stopped=pl.min_horizontal("effective_end_date", "cancelled_date"),
         through=pl.max_horizontal("billed_through", "charged_through_date"),
     )
     # Segments of a charge keep the grid of its first one; most charges have one segment, so few rows are grouped.
@@ -129,7 +132,7 @@ def _live(charges: pl.DataFrame, target: date) -> pl.DataFrame:
     return (
         begun.join(first, on="charge_number", how="left", maintain_order="left")
         .with_columns(first_start=pl.coalesce("first", "start"))
-        .filter(pl.col("start") <= target, pl.col("end").is_null() | (pl.col("start") < pl.col("end")))
+        .filter(pl.col("start") <= target, pl.col("end").is_null() | (pl.col("start") < pl.col("end")) | _is_overpaid())
         .drop("first")
     )
 
@@ -199,7 +202,7 @@ def _charge_lines(due: pl.DataFrame, price: pl.Expr) -> pl.DataFrame:
             source_type=pl.lit("SubscriptionComponent"),
             charge_name=pl.format("{} Proration", name) if "numerator" in due.columns else name,
             quantity=pl.when(counted).then("quantity").otherwise(_ONE),
-            unit_price=price.cast(pl.Decimal(28, 9)),
+            unit_price=price.cast(PRICE),
             is_return=pl.lit(value=False),
         )
     )
@@ -230,6 +233,11 @@ def _owed(lines: pl.DataFrame) -> pl.DataFrame:
     absent = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in LINE.items() if name not in shaped.schema]
     columns = [name for name in LINE if name != "amount"]
     return shaped.with_columns(absent).select(*(pl.col(c).cast(LINE[c]) for c in columns), "wide", "too_large")
+
+
+def _is_overpaid() -> pl.Expr:
+    """Whether a charge was billed beyond the day that it was ended on; false when either is unknown."""
+    return (pl.col("through") > pl.col("stopped")).fill_null(value=False)
 
 
 def _is_simple() -> pl.Expr:
