@@ -466,6 +466,12 @@ TOO_LARGE: Final = {
     "list price times discount": sold(
         amount_per_unit=None, list_price_per_unit=HUGE, discount_type="Percentage", discount=f"-{HUGE}"
     ),
+    "both just below the limit": sold(
+        amount_per_unit=None,
+        list_price_per_unit="99999999999999",
+        discount_type="Percentage",
+        discount="99999999999999",
+    ),
 }
 
 
@@ -474,6 +480,18 @@ def test_an_amount_that_does_not_fit_parks_its_account_alone(tmp_path: Path) -> 
         made = preview(book, asked(date(2024, 1, 31))).documents
     assert set(made.parked_accounts["account_number"]) == set(TOO_LARGE)
     assert made.invoices["account_number"].to_list() == ["month"]
+
+
+@pytest.mark.parametrize("end", ["2024-01-16", "2024-01-01"], ids=["in the month", "at its very start"])
+def test_a_charge_that_ends_before_what_was_billed_parks_its_account(tmp_path: Path, end: str) -> None:
+    """A credit is owed, which is not rated yet: silence would keep the customer's money."""
+    (charge,) = EXAMPLES["month"]["charges"]
+    ended = {"charges": [{**charge, "effective_end_date": end, "charged_through_date": "2024-02-01"}]}
+    paid = {"charges": [{**charge, "charged_through_date": "2024-02-01"}]}
+    with Shelf(tmp_path).holding(tables({"ended": ended, "paid": paid})) as book:
+        made = preview(book, asked(date(2024, 1, 31))).documents
+    assert made.parked_accounts["account_number"].to_list() == ["ended"]
+    assert "credits are not rated yet" in made.parked_accounts["reason"][0]
 
 
 def test_a_period_of_absurd_length_is_refused_or_parks_its_account_alone(tmp_path: Path) -> None:
