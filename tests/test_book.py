@@ -10,11 +10,12 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import duckdb
 import polars as pl
 import pytest
 from inputs import contents, row, seed, state, write_rows
@@ -40,18 +41,10 @@ Work: TypeAlias = "Callable[[Book, str, int, Callable[[], object]], str]"
 
 
 @pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an empty book, to be copied, which is quicker than making one."""
-    folder = tmp_path_factory.mktemp("empty") / "book"
-    Book.create(folder).close()
-    return folder
-
-
-@pytest.fixture(scope="module")
-def filled(empty: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def filled(empty_book: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a book with a row of every input table, one replaced row, a due line and a posted run."""
     folder = tmp_path_factory.mktemp("filled")
-    with Book(shutil.copytree(empty, folder / "book")) as book:
+    with Book(shutil.copytree(empty_book, folder / "book")) as book:
         load(book, [str(seed(folder / "seed"))])
         load(book, [f"accounts={write_rows(folder / 'a.csv', [row('accounts', 'A-1', name='renamed')])}"])
         load(book, [f"order_line_items={due(folder, 1)}"])
@@ -59,13 +52,6 @@ def filled(empty: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert number is not None
         post(book, number)
     return folder / "book"
-
-
-@pytest.fixture
-def book(empty: Path, tmp_path: Path) -> Iterator[Book]:
-    """An empty book."""
-    with Book(shutil.copytree(empty, tmp_path / "book")) as opened:
-        yield opened
 
 
 def asked(day: int) -> RunRequest:
@@ -124,14 +110,47 @@ def test_a_book_is_made_in_an_empty_folder_and_in_folders_that_are_not_there(tmp
     (tmp_path / "there").mkdir()
     for folder in (tmp_path / "there", tmp_path / "not" / "yet" / "there"):
         Book.create(folder).close()
-        Book(folder).close()
+        with Book(folder) as book:
+            assert book.head().version == 0
+            assert all(book.read(table).collect().is_empty() for table in TABLES)
 
 
-def test_a_book_is_not_made_over_anything(empty: Path, tmp_path: Path) -> None:
+def test_an_interruption_just_after_the_commit_keeps_its_rows(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C may come between the commit and the next line of Python; the files then are the book's only ones."""
+    committing = Book._transaction
+
+    @contextmanager
+    def interrupted(self: Book) -> Iterator[duckdb.DuckDBPyConnection]:
+        with committing(self) as cursor:
+            yield cursor
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Book, "_transaction", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        book.commit(book.head(), Commit("first", [setting("kept")]))
+    assert names(book) == ["kept"]
+
+
+def test_a_plain_attach_reads_a_book_that_was_moved(filled: Path, tmp_path: Path) -> None:
+    """The line that the README gives to analysts names no data path; the first command after a move sets it."""
+    moved = shutil.copytree(filled, tmp_path / "moved")
+    with Book(moved) as opened:
+        invoices = opened.read("invoices").collect().height
+    with closing(duckdb.connect()) as analyst:
+        for extension in ("sqlite_scanner", "ducklake"):
+            lake._load(analyst, extension)
+        analyst.execute(f"ATTACH 'ducklake:sqlite:{moved / lake.CATALOG}' AS book (READ_ONLY)")
+        files = analyst.execute("FROM ducklake_list_files('book', 'invoices') SELECT data_file").fetchall()
+        assert analyst.execute("SELECT count(*) FROM book.invoices").fetchall() == [(invoices,)]
+    assert invoices > 0
+    assert all(Path(file).is_relative_to(moved) for (file,) in files)
+
+
+def test_a_book_is_not_made_over_anything(empty_book: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").write_text("mine")
-    for folder in (tmp_path / "file", tmp_path / "folder", empty):
+    for folder in (tmp_path / "file", tmp_path / "folder", empty_book):
         with pytest.raises(BookError, match=r"exists and is not empty"):
             Book.create(folder)
     assert (tmp_path / "file").read_text() == "mine"
@@ -163,8 +182,8 @@ def test_a_folder_without_a_book_is_refused(tmp_path: Path, kind: str) -> None:
         Book(folder)
 
 
-def test_an_opened_book_closes_at_the_end_of_its_block(empty: Path, tmp_path: Path) -> None:
-    with Book(shutil.copytree(empty, tmp_path / "book")) as opened:
+def test_an_opened_book_closes_at_the_end_of_its_block(empty_book: Path, tmp_path: Path) -> None:
+    with Book(shutil.copytree(empty_book, tmp_path / "book")) as opened:
         pass
     with pytest.raises(Exception, match=r"(?i)closed"):
         opened.head()
@@ -220,10 +239,10 @@ def test_a_snapshot_that_never_was_is_refused(book: Book, snapshot_id: int) -> N
         book.read("settings", snapshot_id)
 
 
-def test_equal_histories_have_equal_digests(empty: Path, tmp_path: Path) -> None:
+def test_equal_histories_have_equal_digests(empty_book: Path, tmp_path: Path) -> None:
     digests = []
     for name in ("one", "two"):
-        with Book(shutil.copytree(empty, tmp_path / name)) as book:
+        with Book(shutil.copytree(empty_book, tmp_path / name)) as book:
             book.commit(book.head(), Commit("x", [setting("s"), orders("O-1")]))
             digests.append(book.head().digest)
             other = book.commit(book.head(), Commit("y", [setting(name)]))
@@ -410,9 +429,9 @@ def test_of_two_processes_that_commit_at_once_exactly_one_wins(book: Book) -> No
     assert on_disk(book) == registered(book)
 
 
-def test_two_processes_may_open_a_copied_book_at_once(empty: Path, book: Book) -> None:
+def test_two_processes_may_open_a_copied_book_at_once(empty_book: Path, book: Book) -> None:
     for n in range(TRIES):
-        shutil.copytree(empty, book.folder.with_name(f"copy-{n}"))
+        shutil.copytree(empty_book, book.folder.with_name(f"copy-{n}"))
     assert both(_open_at_once, book.folder) == {n: ["done", "done"] for n in range(TRIES)}
 
 

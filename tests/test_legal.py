@@ -57,25 +57,10 @@ TEXTS = {
 
 
 @pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an empty book, to be copied, which is quicker than making one."""
-    folder = tmp_path_factory.mktemp("empty") / "book"
-    Book.create(folder).close()
-    return folder
-
-
-@pytest.fixture
-def book(empty: Path, tmp_path: Path) -> Iterator[Book]:
-    """An empty book."""
-    with Book(copytree(empty, tmp_path / "book")) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def seeded(empty: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Book]:
+def seeded(empty_book: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Book]:
     """A book with a row of every table, shared by tests that bring rows of their own."""
     folder = tmp_path_factory.mktemp("seeded")
-    with Book(copytree(empty, folder / "book")) as opened:
+    with Book(copytree(empty_book, folder / "book")) as opened:
         load(opened, [str(seed(folder / "seed"))])
         yield opened
 
@@ -248,7 +233,9 @@ def _plain(cells: pl.Series) -> list[object]:
 
 
 @pytest.fixture(scope="module", params=[*TYPES, *AS_TEXT])
-def typed(request: pytest.FixtureRequest, empty: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Typed]:
+def typed(
+    request: pytest.FixtureRequest, empty_book: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Typed]:
     """A book with a custom field of one type, on accounts N-… and on an order line that is due for each of them."""
     cells = (TYPES | AS_TEXT)[request.param]
     folder = tmp_path_factory.mktemp("typed")
@@ -256,7 +243,7 @@ def typed(request: pytest.FixtureRequest, empty: Path, tmp_path_factory: pytest.
     sent = {"account_number": "N-0", "item_state": "SentToBilling", "bill_target_date": date(2024, 1, 31)}
     lines = pl.DataFrame([row("order_line_items", str(n), **sent) for n in range(len(cells))])
     write(folder / "in" / "order_line_items.parquet", lines.with_columns(cells.alias("x__c")))
-    with Book(copytree(empty, folder / "book")) as opened:
+    with Book(copytree(empty_book, folder / "book")) as opened:
         load(opened, [str(folder / "in")])
         yield Typed(opened, request.param, cells, folder)
 

@@ -113,15 +113,14 @@ def show_run(receipt: Receipt, request: RunRequest, book: Path, *, dry_run: bool
 
 def _run_document(receipt: Receipt, *, dry_run: bool) -> dict[str, object]:
     documents = receipt.documents
-    due = receipt.bill_run_number is not None
     return {
         "bill_run_number": receipt.bill_run_number,
         "status": receipt.status,
         "dry_run": dry_run,
         "snapshot_id": receipt.snapshot_id,
-        "invoices": documents.invoices.height if due else 0,
-        "credit_memos": documents.credit_memos.height if due else 0,
-        "items": documents.invoice_items.height + documents.credit_memo_items.height if due else 0,
+        "invoices": documents.invoices.height,
+        "credit_memos": documents.credit_memos.height,
+        "items": documents.invoice_items.height + documents.credit_memo_items.height,
         "parked_accounts": documents.parked_accounts.height,
         "accounts_billed": receipt.accounts_billed,
         "accounts_nothing_due": receipt.accounts_nothing_due,

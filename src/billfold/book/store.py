@@ -203,7 +203,8 @@ class Book:
                     self._apply(cursor, change, path)
                 self._set_counters(cursor, commit.counters)
                 cursor.execute("CALL book.set_commit_message('billfold', ?)", [commit.message])
-        except BaseException as e:
+        except Exception as e:
+            # Not for an interruption: it may come just after the commit, and these files would be the book's only ones.
             for _, path in written:
                 path.unlink(missing_ok=True)
             if isinstance(e, duckdb.Error | OSError | BookError):
