@@ -747,3 +747,36 @@ def test_commands_tell_damage_without_a_traceback(filled: Path, tmp_path: Path) 
     assert "Traceback" not in done.stderr
     assert done.stderr.startswith("billfold: ")
     assert done.stderr.strip().count("\n") == 0
+
+
+def _with_a_started_charge(folder: Path) -> Path:
+    seed(folder)
+    write_rows(folder / "rate_plan_charges.csv", [row("rate_plan_charges", "C-1", effective_start_date="2024-01-01")])
+    return folder
+
+
+def test_migration_of_a_book_without_progress_sums_it_up_from_the_items(tmp_path: Path) -> None:
+    folder = tmp_path / "book"
+    with Book.create(folder) as book:
+        load(book, [str(_with_a_started_charge(tmp_path / "in"))])
+        expected = bill(book, asked(2), post=True).documents.charge_progress
+        assert expected.height
+    _statements(
+        folder, "DROP TABLE charge_progress", "DROP TABLE charges_to_review", "DROP TABLE late_usage",
+        "DROP TABLE processed_usage", "UPDATE billfold.head SET schema_version = 1",
+    )  # fmt: skip
+    assert "summed up how far charges were billed" in migrate(folder)
+    with Book(folder) as book:
+        key = ["charge_number", "segment", "charged_through_date", "price"]
+        assert book.read("charge_progress").select(key).sort(key).collect().equals(expected.select(key).sort(key))
+        assert bill(book, asked(2)).bill_run_number is None
+
+
+def test_migration_of_a_book_with_drafts_of_an_older_version_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "book"
+    with Book.create(folder) as book:
+        load(book, [str(_with_a_started_charge(tmp_path / "in"))])
+        bill(book, asked(2))
+    _statements(folder, "DROP TABLE charge_progress", "UPDATE billfold.head SET schema_version = 1")
+    with pytest.raises(BookError, match=r"has drafts \(BR-00000001\): post or cancel them"):
+        migrate(folder)

@@ -572,6 +572,8 @@ SPELLINGS: list[tuple[str, str, str, str]] = [
     ("rate_plan_charges", "charge_model", "Discount-Percentage", "DiscountPercentage"),
     ("rate_plan_charges", "charge_type", "recurring", "Recurring"),
     ("rate_plan_charges", "charge_type", "One Time", "OneTime"),
+    ("rate_plan_charges", "weekly_bill_cycle_day", "tuesday", "Tuesday"),
+    ("rate_plan_charges", "weekly_bill_cycle_day", "SUNDAY", "Sunday"),
     ("rate_plan_charges", "billing_timing", "In Advance", "IN_ADVANCE"),
     ("rate_plan_charges", "billing_timing", "in_arrears", "IN_ARREARS"),
     ("rate_plan_charges", "billing_period", "Semi-Annual", "Semi_Annual"),
@@ -592,12 +594,21 @@ SPELLINGS: list[tuple[str, str, str, str]] = [
 ]
 
 
+TIERS = '[{"startingUnit": 0, "endingUnit": 1, "price": 1}]'
+NEEDED: dict[str, dict[str, str]] = {
+    "Volume": {"tiers": TIERS, "quantity": "1"},
+    "TieredWithOverage": {"charge_type": "Usage", "tiers": TIERS, "overage_price": "1"},
+    "DiscountPercentage": {"discount_percentage": "10"},
+}
+"""What a row must have beside one of these values."""
+
+
 @pytest.mark.parametrize(("table", "column", "given", "kept"), SPELLINGS)
 @pytest.mark.parametrize("format_", ["csv", "parquet"])
 def test_spellings_of_the_vendor_become_one(  # noqa: PLR0913, PLR0917 - one example
     seeded: Book, tmp_path: Path, table: str, column: str, given: str, kept: str, format_: str
 ) -> None:
-    path = write_rows(tmp_path / f"f.{format_}", [row(table, "S", **{column: given})])
+    path = write_rows(tmp_path / f"f.{format_}", [row(table, "S", **NEEDED.get(kept, {}), **{column: given})])
     load(seeded, [f"{table}={path}"])
     stored = seeded.read(table).filter(pl.col(KEY[table]) == "S").collect()
     assert stored[column].to_list() == [kept]

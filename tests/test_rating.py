@@ -141,7 +141,7 @@ EXAMPLES: Final[dict[str, Rows]] = {
     "per unit": monthly(charge_model="PerUnit", quantity="2.5", price="0.33"),
     "per month": quarterly(list_price_base="Per_Month", price="100"),
     "per period": quarterly(price="100"),
-    "tiers": monthly(charge_model="Tiered", tiers="[]", price=None),
+    "tiers": monthly(charge_model="DiscountFixedAmount"),
     "order line": sold(),
     "order line, list price": sold(
         amount_per_unit=None, list_price_per_unit="80", discount_type="Percentage", discount="12.5", quantity="3"
@@ -482,16 +482,23 @@ def test_an_amount_that_does_not_fit_parks_its_account_alone(tmp_path: Path) -> 
     assert made.invoices["account_number"].to_list() == ["month"]
 
 
-@pytest.mark.parametrize("end", ["2024-01-16", "2024-01-01"], ids=["in the month", "at its very start"])
-def test_a_charge_that_ends_before_what_was_billed_parks_its_account(tmp_path: Path, end: str) -> None:
-    """A credit is owed, which is not rated yet: silence would keep the customer's money."""
-    (charge,) = EXAMPLES["month"]["charges"]
+@pytest.mark.parametrize(
+    ("end", "name", "amount"),
+    [("2024-01-16", "month Proration Credit", "-16"), ("2024-01-01", "month Credit", "-31")],
+    ids=["in the month", "at its very start"],
+)
+def test_what_was_billed_elsewhere_beyond_the_end_is_credited(tmp_path: Path, end: str, name: str, amount: str) -> None:
+    """No item of this book says what was billed there, so the price says it."""
+    charge = {**EXAMPLES["month"]["charges"][0], "price": "31", "charge_name": "month"}
     ended = {"charges": [{**charge, "effective_end_date": end, "charged_through_date": "2024-02-01"}]}
     paid = {"charges": [{**charge, "charged_through_date": "2024-02-01"}]}
     with Shelf(tmp_path).holding(tables({"ended": ended, "paid": paid})) as book:
         made = preview(book, asked(date(2024, 1, 31))).documents
-    assert made.parked_accounts["account_number"].to_list() == ["ended"]
-    assert "credits are not rated yet" in made.parked_accounts["reason"][0]
+    credit = made.credit_memo_items.row(0, named=True)
+    assert made.credit_memos["account_number"].to_list() == ["ended"]
+    assert (credit["charge_name"], credit["amount"]) == (name, -Decimal(amount))
+    assert (credit["service_start_date"], credit["service_end_date"]) == (date.fromisoformat(end), date(2024, 1, 31))
+    assert made.invoices.is_empty()
 
 
 def test_a_period_of_absurd_length_is_refused_or_parks_its_account_alone(tmp_path: Path) -> None:

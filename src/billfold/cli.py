@@ -232,7 +232,7 @@ def settings_show(*, as_json: AsJson = False) -> None:
     from billfold.book import Book
 
     with Book(_book, read_only=True) as book:
-        printing.show_settings(settings.show(book), settings.CHOICES, as_json=as_json)
+        printing.show_settings(settings.show(book), settings.allowed, as_json=as_json)
 
 
 @settings_app.command("set")
@@ -248,7 +248,7 @@ def settings_set(
     for file in files:
         wanted = settings.from_toml(Path(file)) | wanted
     with Book(_book) as book:
-        printing.show_settings(settings.change(book, wanted), settings.CHOICES, as_json=as_json)
+        printing.show_settings(settings.change(book, wanted), settings.allowed, as_json=as_json)
 
 
 @grouping_app.command("set")

@@ -11,11 +11,12 @@ from billfold.book import Change, Commit
 from billfold.errors import BillfoldError
 from billfold.lines import Documents
 from billfold.receipt import Clock, Receipt, naive, now
+from billfold.rows import Only
 from billfold.steps.post import Headers
 from billfold.steps.post import post as post_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from billfold.book import Book, Head
 
@@ -36,16 +37,17 @@ def post(book: Book, bill_run_number: str, *, clock: Clock = now) -> Receipt:
 
 
 def cancel(book: Book, bill_run_number: str, *, clock: Clock = now) -> None:
-    """Cancel a run of drafts. What was billed is reckoned from documents that count, so all of it can be billed again.
+    """Cancel a run of drafts: its charges, usage and order lines can be billed again exactly as before.
 
     Raises:
-        BillfoldError: there is no such run, or it has no drafts.
+        BillfoldError: there is no such run, it has no drafts, or a later run billed on from it.
     """
     head = book.head()
     row = _of_drafts(book, bill_run_number, "canceled")
+    given_back = _given_back(book, row)
     documents = _stored(book, row).documents
     canceled = {t: getattr(documents, t).with_columns(status=pl.lit("Canceled")) for t in _HEADERS}
-    _settle(book, head, row, replace(documents, **canceled), "Canceled", clock, {})
+    _settle(book, head, row, replace(documents, **canceled), "Canceled", clock, {}, given_back)
 
 
 def runs(book: Book, bill_run_number: str | None = None) -> pl.DataFrame:
@@ -83,13 +85,50 @@ def _of_drafts(book: Book, bill_run_number: str, what: str) -> pl.DataFrame:
     return row
 
 
+def _given_back(book: Book, row: pl.DataFrame) -> list[Change]:
+    """Progress of the run's charges as it was in the snapshot that the run read; the next run looks at them again.
+
+    Raises:
+        BillfoldError: a later run billed some of them further, so that canceling this one would leave a gap.
+    """
+    number, before = row["bill_run_number"][0], row["snapshot_id"][0]
+    key = ["charge_number", "segment"]
+    progress = book.read("charge_progress")
+    own = progress.filter(bill_run_number=number).collect()
+    on_items = pl.concat(_charges_on(book, number, kind) for kind in ("invoice", "credit_memo")).unique()
+    further = on_items.join(own.lazy(), on=key, how="anti").join(progress, on=key).select("bill_run_number").collect()
+    if further.height:
+        last = further["bill_run_number"].sort()[-1]
+        msg = f"{number} can't be canceled, since {last} has billed on from it: cancel {last} first."
+        raise BillfoldError(msg)
+    stood = book.read("charge_progress", before, Only(among=own["charge_number"].unique()))
+    after = [c for c in own.columns if c not in key]
+    restored = (
+        own.lazy().select(key).join(stood, on=key, how="left").with_columns(next_due_date=None).select(*key, *after)
+    ).sort(key).collect()  # fmt: skip
+    return [
+        Change("charge_progress", restored.cast(own.schema), replace=True),
+        Change("charges_to_review", restored.select(key), replace=True),
+    ]
+
+
+def _charges_on(book: Book, bill_run_number: str, kind: str) -> pl.LazyFrame:
+    """The charge segments on a run's documents of one kind."""
+    headers = book.read(f"{kind}s").filter(bill_run_number=bill_run_number)
+    items = book.read(f"{kind}_items").filter(processing_type="Charge").drop_nulls("charge_number")
+    return items.join(headers, on=f"{kind}_id", how="semi").select("charge_number", "segment")
+
+
 def _stored(book: Book, row: pl.DataFrame) -> Receipt:
     """The receipt of a committed run, as far as posting and canceling need it: headers, no items."""
     run = row.row(0, named=True)
     tables = (*_HEADERS, "parked_accounts")
     headers = {t: book.read(t).filter(bill_run_number=run["bill_run_number"]).collect() for t in tables}
     kept = ("bill_run_number", "status", "snapshot_id", "accounts_billed", "accounts_nothing_due")
-    documents = Documents(**headers, invoice_items=pl.DataFrame(), credit_memo_items=pl.DataFrame())
+    none = pl.DataFrame()
+    documents = Documents(
+        **headers, invoice_items=none, credit_memo_items=none, processed_usage=none, charge_progress=none
+    )
     return Receipt(**{k: run[k] for k in kept}, documents=documents, committed=True)
 
 
@@ -101,10 +140,12 @@ def _settle(  # noqa: PLR0913, PLR0917 - one argument for each thing that the co
     status: str,
     clock: Clock,
     counters: Mapping[str, int],
+    more: Sequence[Change] = (),
 ) -> None:
     finished = row.with_columns(status=pl.lit(status), finished_at=pl.lit(naive(clock())).cast(pl.Datetime("us")))
     changes = [Change("bill_runs", finished, replace=True)]
     changes += [Change(t, getattr(documents, t), replace=True) for t in _HEADERS]
+    changes += more
     book.commit(head, Commit(f"{status.lower()} {row['bill_run_number'][0]}", changes, counters))
 
 

@@ -14,7 +14,8 @@ import polars as pl
 from billfold.money import AMOUNT, PRICE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import date
 
     from billfold.requests import RunRequest
 
@@ -54,6 +55,7 @@ LINE: Final = pl.Schema(
         "amount": AMOUNT,
         "sold_to_contact": pl.String(),
         "applied_to_item_id": pl.String(),
+        "applied_line": pl.UInt32(),
         "processing_type": pl.String(),
         "is_return": pl.Boolean(),
         "is_credit": pl.Boolean(),
@@ -66,7 +68,37 @@ LINE: Final = pl.Schema(
         "account_has_numbers": pl.Boolean(),
     }
 )
-"""Columns of lines; `account_number` is the invoice owner. `group_values` is JSON, `invoice_group_value` shows it."""
+"""Columns of lines; `account_number` is the invoice owner. `group_values` is JSON, `invoice_group_value` shows it.
+
+A discount's `applied_line` is the row, from 0, of the line that it reduces; they stay on one document.
+"""
+
+USED: Final = pl.Schema(
+    {
+        "usage_id": pl.String(),
+        "account_number": pl.String(),
+        "charge_number": pl.String(),
+        "segment": pl.Int64(),
+        "service_start_date": pl.Date(),
+    }
+)
+"""Usage records that were rated, and the account, charge and period that they were rated for."""
+
+PROGRESS: Final = pl.Schema(
+    {
+        "account_number": pl.String(),
+        "charge_number": pl.String(),
+        "segment": pl.Int64(),
+        "charged_through_date": pl.Date(),
+        "next_due_date": pl.Date(),
+        "price": PRICE,
+        "quantity": PRICE,
+        "tiers": pl.String(),
+        "bill_run_number": pl.String(),
+        "is_billed": pl.Boolean(),
+    }
+)
+"""How far each charge segment that was looked at is billed afterwards; `is_billed` says that this run did it."""
 
 TROUBLE: Final = pl.Schema(
     {
@@ -78,6 +110,9 @@ TROUBLE: Final = pl.Schema(
     }
 )
 """Why an account can't be billed. With an `origin`, only its lines from there can't."""
+
+ID_DIGITS: Final = 6
+"""Digits of a document's rank in its id; in a run with a million documents, all ids have more."""
 
 KEY: Final = (
     "account_number",
@@ -94,40 +129,58 @@ KEY: Final = (
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a run reads. `accounts` are those that it bills; the other tables still hold everyone's rows."""
+    """What a run reads. `accounts` are those that it bills; the other tables still hold everyone's rows.
+
+    `rate_plan_charges` are the charges that may owe something, with their progress; `discounts` and `usage_charges`
+    all charges of these kinds. `items` are those of documents that count, signed as owed. What few runs need, or
+    only for some days, is read when it is asked for: `usage` takes a first and a last start date.
+    """
 
     accounts: pl.LazyFrame
     all_accounts: pl.LazyFrame
     subscriptions: pl.LazyFrame
     rate_plan_charges: pl.LazyFrame
+    discounts: pl.LazyFrame
+    usage_charges: Callable[[], pl.LazyFrame]
+    usage: Callable[[date, date], pl.LazyFrame]
     order_line_items: pl.LazyFrame
-    billed_charges: pl.LazyFrame
+    items: pl.LazyFrame
     billed_order_lines: pl.LazyFrame
     invoice_groups: pl.DataFrame
+    to_review: pl.DataFrame
+    late_usage: pl.DataFrame
     settings: Mapping[str, str]
     request: RunRequest
+    currencies: Sequence[str]
+    """Every currency that a line can have."""
 
-    def currencies(self) -> list[str]:
-        """Every currency that a line can have."""
-        tables = (self.all_accounts, self.subscriptions, self.order_line_items)
-        found = pl.concat(t.select("currency").unique() for t in tables).drop_nulls().unique().sort("currency")
-        return found.collect()["currency"].to_list()
+    work: int
+    """How many charges and order lines there are to look at, about."""
 
 
 @dataclass(frozen=True)
 class Carriers:
-    """Charge segments and order line items of the run's accounts, attributes resolved."""
+    """Charge segments and order line items of the run's accounts, attributes resolved, and what bears on their price.
+
+    A usage record without a charge finds its own among `usage_charges`.
+    """
 
     charges: pl.DataFrame
     order_lines: pl.DataFrame
+    discounts: pl.DataFrame
+    usage_charges: Callable[[], pl.LazyFrame]
+    usage: Callable[[date, date], pl.LazyFrame]
+    items: pl.LazyFrame
 
 
 @dataclass(frozen=True)
 class Rated:
-    """Lines owed, in the shape of `LINE`, and why some accounts can't be billed (`TROUBLE`)."""
+    """Lines owed (`LINE`), why some accounts can't be billed (`TROUBLE`), rated usage (`USED`) and `PROGRESS`."""
 
     lines: pl.DataFrame
     troubles: pl.DataFrame
+    used: pl.DataFrame
+    progress: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -139,6 +192,8 @@ class Documents:
     credit_memos: pl.DataFrame
     credit_memo_items: pl.DataFrame
     parked_accounts: pl.DataFrame
+    processed_usage: pl.DataFrame
+    charge_progress: pl.DataFrame
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,16 @@ def length_in_months() -> pl.Expr:
     return pl.when(pl.col("billing_period") == "Specific_Months").then(specific).otherwise(named)
 
 
+def length_in_days() -> pl.Expr:
+    """The length of a charge's billing period; null when it is not a number of weeks or days."""
+    several = pl.col("specific_billing_period").cast(pl.Int32)
+    return (
+        pl.when(billing_period="Week").then(pl.lit(7, dtype=pl.Int32))
+        .when(billing_period="Specific_Weeks").then(several * 7)
+        .when(billing_period="Specific_Days").then(several)
+    )  # fmt: skip
+
+
 def month_of(day: pl.Expr) -> pl.Expr:
     """The number of a date's month."""
     return day.dt.year() * 12 + day.dt.month().cast(pl.Int32) - 1

@@ -97,6 +97,7 @@ def show_run(receipt: Receipt, request: RunRequest, book: Path, *, dry_run: bool
         if parked:
             out.print("Still parked, as an earlier run has reported:\n")
             _show_parked(out, receipt)
+        _show_late(out, receipt)
         return
     verb = "Would make (dry run, nothing was written)" if dry_run else f"{receipt.status}"
     dates = f"target date {request.target_date}  ·  invoice date {request.invoice_date}"
@@ -104,6 +105,7 @@ def show_run(receipt: Receipt, request: RunRequest, book: Path, *, dry_run: bool
     _show_counts(out, receipt)
     _show_amounts(out, receipt)
     _show_parked(out, receipt)
+    _show_late(out, receipt)
     _show_largest(out, receipt)
     lines = receipt.documents.invoice_items.height + receipt.documents.credit_memo_items.height
     rate = f" ({lines / receipt.seconds:,.0f} lines a second)" if lines >= _RATE_FROM and receipt.seconds else ""
@@ -124,6 +126,7 @@ def _run_document(receipt: Receipt, *, dry_run: bool) -> dict[str, object]:
         "parked_accounts": documents.parked_accounts.height,
         "accounts_billed": receipt.accounts_billed,
         "accounts_nothing_due": receipt.accounts_nothing_due,
+        "late_usage": receipt.late_usage,
         "amounts": receipt.amounts,
         "parked": documents.parked_accounts.select("account_number", "step", "reason", "detail").to_dicts(),
     }
@@ -150,6 +153,12 @@ def _show_amounts(console: Console, receipt: Receipt) -> None:
         invoiced, credited = Decimal(sums["invoices"]), Decimal(sums["credit_memos"])
         table.add_row(currency, money(invoiced), money(credited), money(invoiced - credited))
     console.print(table, "", sep="\n")
+
+
+def _show_late(console: Console, receipt: Receipt) -> None:
+    if receipt.late_usage:
+        said = "Usage records that came after their period was billed, and wait in the table late_usage"
+        console.print(f"{said}: {receipt.late_usage:,}", "", sep="\n")
 
 
 def _show_parked(console: Console, receipt: Receipt) -> None:
@@ -266,14 +275,14 @@ def _parsed(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, "request": json.loads(row["request"]), "amounts": json.loads(row["amounts"])}
 
 
-def show_settings(values: Mapping[str, str], choices: Mapping[str, Sequence[str]], *, as_json: bool) -> None:
+def show_settings(values: Mapping[str, str], allowed: Callable[[str], Sequence[str]], *, as_json: bool) -> None:
     """A line a setting, with what else it could be."""
     if as_json:
         print_json(values)
         return
     table = table_of("setting", "value", "may be")
     for name, value in values.items():
-        table.add_row(name, value, ", ".join(choices.get(name, ("1, 2 or 5 times a power of ten",))))
+        table.add_row(name, value, ", ".join(allowed(name)))
     console().print(table)
 
 

@@ -36,9 +36,9 @@ def share(settings: Mapping[str, str]) -> tuple[pl.Expr, pl.Expr]:
 
 def _by_days(basis: str) -> tuple[pl.Expr, pl.Expr]:
     """Days used of the period's days; the days used are actual ones under every basis (P6)."""
-    actual = _days(pl.col("period_start"), pl.col("period_end"))
+    actual = days(pl.col("period_start"), pl.col("period_end"))
     whole = actual if basis == "actual" else _MONTH * pl.col("length").cast(pl.Int64)
-    return pl.min_horizontal(_days(pl.col("service_start"), pl.col("service_end")), whole), whole
+    return pl.min_horizontal(days(pl.col("service_start"), pl.col("service_end")), whole), whole
 
 
 def _by_months(basis: str) -> tuple[pl.Expr, pl.Expr]:
@@ -63,7 +63,7 @@ def _grid_month(date: pl.Expr) -> pl.Expr:
 def _of_month(basis: str, start: pl.Expr, end: pl.Expr, month: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
     """Days of [start, end) within one month of the grid, and that month's days."""
     day = pl.col("grid_day")
-    used, actual = _days(start, end), _days(boundary(month, day), boundary(month + 1, day))
+    used, actual = days(start, end), days(boundary(month, day), boundary(month + 1, day))
     if basis == "actual":
         return used, actual
     counted = used if basis == "actual_360" else _days_of_thirty(start, end.dt.offset_by("-1d"))
@@ -71,7 +71,8 @@ def _of_month(basis: str, start: pl.Expr, end: pl.Expr, month: pl.Expr) -> tuple
     return pl.when(whole).then(_MONTH).otherwise(pl.min_horizontal(counted, _MONTH)), pl.lit(_MONTH, dtype=pl.Int64)
 
 
-def _days(start: pl.Expr, end: pl.Expr) -> pl.Expr:
+def days(start: pl.Expr, end: pl.Expr) -> pl.Expr:
+    """Days from a date up to another, exclusive."""
     return (end - start).dt.total_days()
 
 

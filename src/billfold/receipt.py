@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from billfold import __version__
+from billfold.memory import late, left
 
 if TYPE_CHECKING:
-    from billfold.lines import Documents
+    from collections.abc import Mapping
+
+    from billfold.lines import Documents, Inputs
     from billfold.requests import RunIdentity, RunRequest
 
 Clock = Callable[[], datetime]
@@ -41,6 +44,10 @@ class Receipt:
     accounts_billed: int
     accounts_nothing_due: int
     documents: Documents
+    late_usage: int = 0
+    left: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    """What the tables of charges to review and of late usage hold afterwards, where that changes."""
+
     committed: bool = False
     seconds: float = 0.0
 
@@ -54,7 +61,7 @@ class Receipt:
         return {c: {k: found.get((c, k), "0.00") for k in kinds} for c in sorted({c for c, _ in found})}
 
 
-def receipt_of(documents: Documents, run: RunIdentity, accounts: int, known: pl.DataFrame) -> Receipt:
+def receipt_of(documents: Documents, run: RunIdentity, accounts: int, known: pl.DataFrame, inputs: Inputs) -> Receipt:
     """The receipt of drafts. An account that is parked in part counts as parked, so that the counts add up.
 
     A run without documents that parks accounts only for reasons that are `known` has nothing to tell: a repeated
@@ -74,6 +81,8 @@ def receipt_of(documents: Documents, run: RunIdentity, accounts: int, known: pl.
         accounts_billed=billed,
         accounts_nothing_due=accounts - billed - parked.height,
         documents=documents,
+        late_usage=late(documents, inputs),
+        left=left(documents, inputs),
     )
 
 

@@ -52,6 +52,12 @@ class RunIdentity(BaseModel):
 
     bill_run_number: str
     snapshot_id: int
+    documents: int = 0
+    """How many documents the run has made so far: it is made in parts, account by account."""
+
+    def after(self, documents: int) -> "RunIdentity":
+        """The run when it has made further documents."""
+        return self.model_copy(update={"documents": self.documents + documents})
 
 
 def cycle_days(wanted: str | None, run_day: date) -> tuple[int, ...]:

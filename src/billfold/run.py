@@ -16,6 +16,7 @@ from billfold.lifecycle import finalise
 from billfold.receipt import Clock, Progress, Receipt, bill_run_row, now, receipt_of, seconds, silent
 from billfold.requests import RunIdentity, RunRequest
 from billfold.settings import current
+from billfold.shards import joined, shards
 from billfold.steps.assemble import assemble
 from billfold.steps.group import group
 from billfold.steps.load import load
@@ -26,6 +27,9 @@ from billfold.steps.validate import validate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from billfold.lines import Documents, Inputs
+    from billfold.rows import Only
 
 
 def preview(book: Book, request: RunRequest, *, clock: Clock = now, progress: Progress = silent) -> Receipt:
@@ -51,7 +55,8 @@ def bill(
     receipt, counters = finalise(book, drafted, counters) if post else (drafted, counters)
     progress("committing", 0.8)
     row = bill_run_row(receipt, request, head.digest, started_at, clock())
-    changes = [Change(table, rows) for table, rows in vars(receipt.documents).items()]
+    changes = [Change(t, rows, replace=t == "charge_progress") for t, rows in vars(receipt.documents).items()]
+    changes += [Change(t, rows, whole=True) for t, rows in receipt.left.items()]
     counters = {**counters, "bill_run": counters.get("bill_run", 0) + 1}
     book.commit(head, Commit(f"run {receipt.bill_run_number}", [*changes, Change("bill_runs", row)], counters))
     return replace(receipt, committed=True, seconds=seconds(started_at, clock()))
@@ -60,26 +65,38 @@ def bill(
 def _line(book: Book, head: Head, request: RunRequest, progress: Progress) -> tuple[Receipt, Mapping[str, int]]:
     """Everything up to the commit: draft documents of the snapshot, validated, and the counters after them."""
 
-    def read(table: str) -> pl.LazyFrame:
-        return book.read(table, head.snapshot_id)
+    def read(table: str, only: Only | None = None) -> pl.LazyFrame:
+        return book.read(table, head.snapshot_id, only)
 
     progress("reading", 0.0)
     settings, sequence_sets = current(read("settings").collect()), read("sequence_sets").collect()
     inputs = load(read, settings, request)
     accounts = _accounts(inputs.all_accounts, inputs.accounts, request)
-    progress("rating and grouping", 0.1)
-    rated = rate(resolve(inputs), request.target_date, settings, inputs.currencies())
-    progress("assembling", 0.4)
-    counters = book.counters()
+    counters: Mapping[str, int] = book.counters()
+    parts = []
     run = RunIdentity(bill_run_number=f"BR-{counters.get('bill_run', 0) + 1:08d}", snapshot_id=head.snapshot_id)
-    lines = group(rated.lines, settings)
-    assembled = assemble(lines, rated.troubles, settings, request, run)
-    drafts = number_drafts(Headers.of(assembled.documents, counters), sequence_sets)
-    progress("checking promises", 0.6)
-    documents = validate(lines, replace(assembled, documents=drafts.on(assembled.documents)))
+    split = shards(inputs)
+    for number, shard in enumerate(split):
+        progress("rating and grouping", 0.1 + 0.6 * number / len(split))
+        documents, counters = _documents(shard, run, sequence_sets, counters)
+        parts.append(documents)
+        run = run.after(documents.invoices.height + documents.credit_memos.height)
     canceled = read("bill_runs").filter(status="Canceled")
     known = read("parked_accounts").join(canceled, on="bill_run_number", how="anti").collect()
-    return receipt_of(documents, run, accounts, known), drafts.counters
+    return receipt_of(joined(parts), run, accounts, known, inputs), counters
+
+
+def _documents(
+    inputs: Inputs, run: RunIdentity, sequence_sets: pl.DataFrame, counters: Mapping[str, int]
+) -> tuple[Documents, Mapping[str, int]]:
+    """Documents of some accounts, as drafts, and the counters after them."""
+    settings, request = inputs.settings, inputs.request
+    rated = rate(resolve(inputs), request.target_date, settings, inputs.currencies)
+    lines = group(rated.lines, settings)
+    assembled = assemble(lines, rated, settings, request, run)
+    drafts = number_drafts(Headers.of(assembled.documents, counters), sequence_sets)
+    documents = validate(lines, replace(assembled, documents=drafts.on(assembled.documents)))
+    return documents, drafts.counters
 
 
 def _accounts(everyone: pl.LazyFrame, chosen: pl.LazyFrame, request: RunRequest) -> int:

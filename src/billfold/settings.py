@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from billfold.book import Book, Change, Commit
+from billfold.contracts.base import NAME
 from billfold.errors import BillfoldError
 from billfold.money import CURRENCIES
 from billfold.names import nearest
@@ -29,10 +30,18 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "rounding_mode": ("half_up", "up", "down"),
     "schedule_consumption": ("union_term", "start_date"),
     "numbering": ("at_posting",),
+    "usage_without_records": ("bill", "skip"),
+    "credit_wording": ("yes", "no"),
 }
 """Settings with their values, the default first."""
 
 _INCREMENT: Final = "rounding_increment."
+_DECIMALS: Final = "uom_decimals."
+_ROUNDING: Final = "uom_rounding."
+_DIGITS: Final = tuple("0123456789")
+_OF_UNITS: Final[Mapping[str, tuple[str, ...]]] = {_DECIMALS: _DIGITS, _ROUNDING: ("up", "down")}
+"""Settings of units of measure: the unit follows the point. Their values, without a default of their own."""
+
 _STEP: Final = re.compile(r"0*\.?0*[125]0*\.?0*")
 
 
@@ -46,6 +55,12 @@ def show(book: Book) -> dict[str, str]:
     return current(book.read("settings").collect())
 
 
+def allowed(name: str) -> tuple[str, ...]:
+    """What a setting may be, for people."""
+    prefix = name[: name.find(".") + 1]
+    return CHOICES.get(name) or _OF_UNITS.get(prefix) or ("1, 2 or 5 times a power of ten",)
+
+
 def change(book: Book, assignments: Mapping[str, str]) -> dict[str, str]:
     """Store settings, all of them or none; returns all settings as they are now.
 
@@ -53,7 +68,7 @@ def change(book: Book, assignments: Mapping[str, str]) -> dict[str, str]:
         BillfoldError: a name or value is not one of those allowed.
     """
     head = book.head()
-    checked = {name: _checked(name, str(value)) for name, value in assignments.items()}
+    checked = dict(_checked(name, str(value)) for name, value in assignments.items())
     before = show(book)
     rows = pl.DataFrame(
         {"name": list(checked), "value": list(checked.values())}, schema={"name": pl.String, "value": pl.String}
@@ -96,19 +111,31 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _checked(name: str, value: str) -> str:
+def _checked(name: str, value: str) -> tuple[str, str]:
+    """A setting's name and value as they are stored."""
     if name.startswith(_INCREMENT):
-        return _checked_increment(name, value)
-    if name not in CHOICES:
-        msg = (
-            f"There is no setting {name!r}{nearest(name, CHOICES)}; they are {', '.join(CHOICES)} and {_INCREMENT}CUR."
-        )
-        raise BillfoldError(msg)
+        return name, _checked_increment(name, value)
+    choices = CHOICES.get(name)
+    for prefix, values in _OF_UNITS.items():
+        if name.startswith(prefix):
+            name, choices = prefix + _unit(prefix, name), values
+    if choices is None:
+        msg = f"There is no setting {name!r}{nearest(name, CHOICES)}; they are {', '.join(CHOICES)}, {_INCREMENT}CUR"
+        raise BillfoldError(f"{msg}, {_DECIMALS}UOM and {_ROUNDING}UOM.")
     value = value.lower()
-    if value not in CHOICES[name]:
-        msg = f"The setting {name} can't be {value!r}: it is one of {', '.join(CHOICES[name])}."
+    if value not in choices:
+        msg = f"The setting {name} can't be {value!r}: it is one of {', '.join(choices)}."
         raise BillfoldError(msg)
-    return value
+    return name, value
+
+
+def _unit(prefix: str, name: str) -> str:
+    """The unit of measure that a setting is for, spelled as charges spell it."""
+    unit = name.removeprefix(prefix).strip()
+    if not re.fullmatch(NAME, unit):
+        msg = f"{name!r} names no unit of measure: write {prefix}UOM, such as {prefix}GB."
+        raise BillfoldError(msg)
+    return unit
 
 
 def _checked_increment(name: str, value: str) -> str:

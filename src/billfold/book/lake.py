@@ -9,7 +9,7 @@ import importlib
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 import polars as pl
@@ -17,6 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from billfold.errors import BookError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date
 
 _ROW_GROUP: Final = 262_144
 _EXTENSIONS: Final = ("sqlite_scanner", "ducklake")
@@ -106,6 +110,21 @@ def _arrow(rows: pl.DataFrame) -> pa.Table:
     return table.cast(pa.schema(fields), safe=False)
 
 
+def narrowed(
+    cursor: duckdb.DuckDBPyConnection,
+    rows: str,
+    among: pl.Series | None,
+    between: Mapping[str, tuple[date | None, date | None]],
+) -> duckdb.DuckDBPyRelation:
+    """The rows of a query of the table `t` with a value of one column and within the bounds of others."""
+    if among is not None:
+        cursor.register("_among", pa.table({among.name: among.to_arrow()}))
+        rows += f" SEMI JOIN _among USING ({name(among.name)})"
+    bounds = [(f"t.{name(c)} {op} DATE {text(v.isoformat())}") for c, ends in between.items()
+              for op, v in zip((">=", "<="), ends, strict=True) if v is not None]  # fmt: skip
+    return cursor.sql(rows + (f" WHERE {' AND '.join(bounds)}" if bounds else ""))
+
+
 def in_utc(schema: pl.Schema) -> pl.Schema:
     """A schema whose zoned times are in UTC by that name, as files have them; DuckDB calls it Etc/UTC."""
     zoned = {c for c, t in schema.items() if isinstance(t, pl.Datetime) and t.time_zone}
@@ -150,3 +169,12 @@ def types(connection: duckdb.DuckDBPyConnection, frame: pl.DataFrame) -> dict[st
     finally:
         connection.unregister("_types")
     return {row[0]: row[1] for row in described}
+
+
+def one(cursor: duckdb.DuckDBPyConnection, query: str, values: Sequence[object] = ()) -> tuple[Any, ...]:
+    """The first row of a query that must have one."""
+    row = cursor.execute(query, list(values)).fetchone()
+    if row is None:
+        msg = "The book's catalog lacks its head: it was not made by billfold, or it is damaged."
+        raise BookError(msg)
+    return tuple(row)

@@ -13,21 +13,20 @@ import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Self
 
 import duckdb
 import polars as pl
 
 from billfold.book import lake
 from billfold.book.lake import name, text
-from billfold.contracts import TABLES, Table, columns, keys
+from billfold.book.layout import SCHEMA_VERSION, make_catalog
+from billfold.contracts import TABLES, keys
 from billfold.errors import BookError, ConflictError
+from billfold.rows import Only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-SCHEMA_VERSION: Final = 1
-"""Version of a book's layout; `migrate` brings older books up to it."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,12 @@ class Head:
 
 @dataclass(frozen=True)
 class Change:
-    """New rows of one table. With `replace`, rows with the same keys go first."""
+    """New rows of one table. With `replace`, rows with the same keys go first; with `whole`, all rows do."""
 
     table: str
     rows: pl.DataFrame
     replace: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Book:
         try:
             (scratch / lake.DATA).mkdir(parents=True, mode=0o700)
             scratch.chmod(0o700)
-            _make_catalog(scratch)
+            make_catalog(scratch)
             scratch.rename(folder.resolve())
         except (OSError, sqlite3.Error, duckdb.Error) as e:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -127,30 +127,31 @@ class Book:
         """The book's newest state."""
         cursor = self._connection.cursor()
         cursor.execute("BEGIN")
-        row = _one(cursor, "SELECT version, schema_version, digest FROM book.billfold.head")
-        snapshot = _one(cursor, "FROM ducklake_current_snapshot('book')")
+        row = lake.one(cursor, "SELECT version, schema_version, digest FROM book.billfold.head")
+        snapshot = lake.one(cursor, "FROM ducklake_current_snapshot('book')")
         cursor.execute("ROLLBACK")
         return Head(int(row[0]), int(row[1]), int(snapshot[0]), str(row[2]))
 
-    def read(self, table: str, snapshot_id: int | None = None) -> pl.LazyFrame:
+    def read(self, table: str, snapshot_id: int | None = None, only: Only | None = None) -> pl.LazyFrame:
         """A table as of a snapshot (default: the newest): columns of the contract, then custom fields.
 
         Polars scans the Parquet files itself. Where rows of a file were replaced, DuckDB reads the table at once:
         it knows the deleted rows, and its lazy frames deadlock when a plan holds several of them.
         """
         try:
-            return self._read(table, self.head().snapshot_id if snapshot_id is None else int(snapshot_id))
+            at = self.head().snapshot_id if snapshot_id is None else int(snapshot_id)
+            return self._read(table, at, only or Only())
         except duckdb.Error as e:
             msg = f"The table {table} can't be read from the book in {self.folder}: {lake.sentence(e)}"
             raise BookError(msg) from e
 
-    def _read(self, table: str, at: int) -> pl.LazyFrame:
+    def _read(self, table: str, at: int, only: Only) -> pl.LazyFrame:
         cursor = self._connection.cursor()
-        rows = f"SELECT * FROM book.main.{name(table)} AT (VERSION => {at})"  # noqa: S608 - quoted
+        rows = f"SELECT t.* FROM (FROM book.main.{name(table)} AT (VERSION => {at})) t"  # noqa: S608 - quoted
         files = cursor.execute("FROM ducklake_list_files('book', ?, snapshot_version => ?)", [table, at]).pl()
         schema = lake.in_utc(cursor.sql(f"{rows} LIMIT 0").pl().schema)
         if files["delete_file"].null_count() < files.height:
-            return cursor.sql(rows).pl().cast(schema).lazy()
+            return lake.narrowed(cursor, rows, only.among, only.between).pl().cast(schema).lazy()
         if files.is_empty():
             return pl.LazyFrame(schema=schema)
         paths = files["data_file"].to_list()
@@ -158,7 +159,8 @@ class Book:
         if missing:
             msg = f"The book in {self.folder} has lost a data file of {table}: put {missing[0]} back from a copy."
             raise BookError(msg)
-        return pl.scan_parquet(paths, schema=schema, missing_columns="insert", glob=False).select(schema.names())
+        scanned = pl.scan_parquet(paths, schema=schema, missing_columns="insert", glob=False).select(schema.names())
+        return only.of(scanned)
 
     def columns(self, table: str) -> dict[str, str]:
         """Names and SQL types of a table's columns, custom fields included."""
@@ -199,6 +201,8 @@ class Book:
                 digest = _chain(digest, change, path)
             with self._transaction() as cursor:
                 self._swap_head(cursor, read_at, digest)
+                for table in (c.table for c in commit.changes if c.whole):
+                    cursor.execute(f"DELETE FROM book.main.{name(table)}")  # noqa: S608 - quoted
                 for change, path in written:
                     self._apply(cursor, change, path)
                 self._set_counters(cursor, commit.counters)
@@ -226,7 +230,7 @@ class Book:
 
     def _swap_head(self, cursor: duckdb.DuckDBPyConnection, read_at: Head, digest: str) -> None:
         swap = "UPDATE book.billfold.head SET version = version + 1, digest = ? WHERE version = ?"
-        if _one(cursor, swap, [digest, read_at.version])[0] != 1:
+        if lake.one(cursor, swap, [digest, read_at.version])[0] != 1:
             msg = "Another commit to this book came first, so nothing was written: run the command again."
             raise ConflictError(msg)
 
@@ -270,83 +274,6 @@ class Book:
             cursor.execute(new, [v for pair in changed for v in pair])
 
 
-def migrate(folder: Path) -> list[str]:
-    """Bring a book's layout to this version in one transaction; returns what was done, a sentence each.
-
-    Versions so far differ by added tables and columns only, which are read off the contracts.
-    """
-    if not (folder / lake.CATALOG).is_file():
-        msg = f"There is no book in {folder}."
-        raise BookError(msg)
-    connection = lake.attach(folder.resolve())
-    try:
-        found = _one(connection, "SELECT schema_version FROM book.billfold.head")[0]
-        if found > SCHEMA_VERSION:
-            msg = f"The book in {folder} has the newer version {found}: upgrade billfold."
-            raise BookError(msg)
-        done = [*_missing_tables(connection), *_missing_columns(connection)]
-        connection.execute("BEGIN")
-        for _, statement in done:
-            connection.execute(statement)
-        connection.execute("UPDATE book.billfold.head SET schema_version = ?, version = version + 1", [SCHEMA_VERSION])
-        connection.execute("COMMIT")
-    except duckdb.Error as e:
-        msg = f"The book in {folder} can't be migrated: {_first_line(e)}"
-        raise BookError(msg) from e
-    finally:
-        connection.close()
-    return [said for said, _ in done]
-
-
-def _missing_tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
-    there = {row[0] for row in connection.execute("SHOW TABLES").fetchall()}
-    return [(f"added the table {t}", _table_ddl(connection, t)) for t in TABLES if t not in there]
-
-
-def _missing_columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
-    there = {row[0] for row in connection.execute("SHOW TABLES").fetchall()}
-    done = []
-    for table in (t for t in TABLES if t in there):
-        known = {row[0] for row in connection.execute(f"DESCRIBE {name(table)}").fetchall()}
-        for column, sql_type in lake.types(connection, empty(TABLES[table])).items():
-            if column not in known:
-                statement = f"ALTER TABLE {name(table)} ADD COLUMN {name(column)} {sql_type}"
-                done.append((f"added the column {table}.{column}", statement))
-    return done
-
-
-def empty(model: type[Table]) -> pl.DataFrame:
-    """A frame with a contract's columns and no rows."""
-    return pl.DataFrame(schema={c.name: c.dtype for c in columns(model).values()})
-
-
-def _make_catalog(folder: Path) -> None:
-    # Write-ahead logging lets readers in other processes go on while a commit is written, and makes a
-    # commit fail whose transaction began before another one ended.
-    with sqlite3.connect(folder / lake.CATALOG) as catalog:
-        catalog.execute("PRAGMA journal_mode = WAL")
-    catalog.close()
-    (folder / lake.CATALOG).chmod(0o600)
-    connection = lake.attach(folder)
-    connection.execute("BEGIN")
-    connection.execute("CREATE SCHEMA billfold")
-    # Rows kept in the catalog instead of in files, or deleted there, would not show in the list of files.
-    connection.execute("CALL book.set_option('data_inlining_row_limit', 0, schema => 'main')")
-    connection.execute("CREATE TABLE billfold.head (version BIGINT, schema_version BIGINT, digest VARCHAR)")
-    connection.execute("CREATE TABLE billfold.counters (name VARCHAR, value BIGINT)")
-    connection.execute("INSERT INTO billfold.head VALUES (0, ?, '')", [SCHEMA_VERSION])
-    for table in TABLES:
-        connection.execute(_table_ddl(connection, table))
-    connection.execute("CALL book.set_commit_message('billfold', 'init')")
-    connection.execute("COMMIT")
-    connection.close()
-
-
-def _table_ddl(connection: duckdb.DuckDBPyConnection, table: str) -> str:
-    declared = lake.types(connection, empty(TABLES[table]))
-    return f"CREATE TABLE book.main.{name(table)} ({', '.join(f'{name(c)} {t}' for c, t in declared.items())})"
-
-
 def _chain(digest: str, change: Change, path: Path) -> str:
     """The book's digest after a change: equal for equal histories. Runs carry clock times, so they stay out."""
     if change.table == "bill_runs":
@@ -354,14 +281,6 @@ def _chain(digest: str, change: Change, path: Path) -> str:
     with path.open("rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()
     return hashlib.sha256(f"{digest} {change.table} {change.replace} {content}".encode()).hexdigest()
-
-
-def _one(cursor: duckdb.DuckDBPyConnection, query: str, values: Sequence[object] = ()) -> tuple[Any, ...]:
-    row = cursor.execute(query, list(values)).fetchone()
-    if row is None:
-        msg = "The book's catalog lacks its head: it was not made by billfold, or it is damaged."
-        raise BookError(msg)
-    return tuple(row)
 
 
 def _as_refusal(error: Exception) -> BookError:

@@ -14,6 +14,7 @@ from billfold.contracts.documents import (
     ParkedAccounts,
 )
 from billfold.contracts.parties import Accounts, InvoiceGroups, Orders, SequenceSets, Settings
+from billfold.contracts.progress import ChargeProgress, ChargesToReview, LateUsage, ProcessedUsage
 from billfold.contracts.sales import OrderLineItems, ProductRatePlanCharges, RatePlanCharges, Subscriptions, Usage
 from billfold.contracts.schedules import InvoiceScheduleItems, InvoiceSchedules
 
@@ -44,6 +45,10 @@ TABLES: Final[Mapping[str, type[Table]]] = {
     "credit_memos": CreditMemos,
     "credit_memo_items": CreditMemoItems,
     "parked_accounts": ParkedAccounts,
+    "processed_usage": ProcessedUsage,
+    "charge_progress": ChargeProgress,
+    "charges_to_review": ChargesToReview,
+    "late_usage": LateUsage,
 }
 """Every table of a book, by name."""
 

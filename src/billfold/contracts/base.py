@@ -45,6 +45,7 @@ class Column:
     default: str | int | bool | None
     values: tuple[str, ...]
     is_json: bool
+    is_tiers: bool
 
     def spelling(self, value: str) -> str:
         """The book's spelling of an enumerated value, or the value itself when it is none of them."""
@@ -64,16 +65,18 @@ def field(  # noqa: PLR0913 - one argument for each thing that a column can say 
     default: str | int | bool | None = None,
     values: Sequence[str] = (),
     is_json: bool = False,
+    is_tiers: bool = False,
     **checks: Any,  # noqa: ANN401 - whatever pandera checks
 ) -> Any:  # noqa: ANN401 - stands in for a column of any type
     """A column. It may be missing from a file unless `required`; blanks take `default` or stay null."""
     if values:
         checks["isin"] = list(values)
         rule = f"one of {', '.join(values)}"
+    said = {"rule": rule, "required": required, "default": default, "values": tuple(values)}
     return pa.Field(
         nullable=not required and default is None,
         description=meaning,
-        metadata={"rule": rule, "required": required, "default": default, "values": tuple(values), "is_json": is_json},
+        metadata=said | {"is_json": is_json or is_tiers, "is_tiers": is_tiers},
         **checks,
     )
 
@@ -107,6 +110,7 @@ def _column(name: str, spec: Any) -> Column:  # noqa: ANN401 - pandera's, which 
         default=said.get("default"),
         values=said.get("values", ()),
         is_json=said.get("is_json", False),
+        is_tiers=said.get("is_tiers", False),
     )
 
 

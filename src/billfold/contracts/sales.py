@@ -19,6 +19,9 @@ MODELS = (
     "FlatFee", "PerUnit", "Overage", "Volume", "Tiered", "TieredWithOverage", "DiscountFixedAmount",
     "DiscountPercentage", "PreratedPerUnit", "PreratedPricing",
 )  # fmt: skip
+TIERED = ("Volume", "Tiered", "TieredWithOverage")
+FOR_USAGE = ("Overage", "TieredWithOverage", "PreratedPerUnit", "PreratedPricing")
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 PERIODS = (
     "Month", "Quarter", "Semi_Annual", "Annual", "Eighteen_Months", "Two_Years", "Three_Years", "Five_Years",
     "Specific_Months", "Subscription_Term", "Week", "Specific_Weeks", "Specific_Days",
@@ -62,6 +65,11 @@ class Subscriptions(Table):
         unique = ("subscription_number",)
 
 
+def _needs(data: pa.PolarsData, needy: pl.Expr, *names: str) -> pl.LazyFrame:
+    """For each row, whether it has a value in all columns of `names`, if it is one of the needy."""
+    return data.lazyframe.select(~needy.fill_null(value=False) | pl.all_horizontal(pl.col(names).is_not_null()))
+
+
 class Priced(Table):
     """What a charge of the catalog and a charge of a subscription have in common."""
 
@@ -71,11 +79,15 @@ class Priced(Table):
     price: Price = field("Price of the fee or of one unit, for one `list_price_base`, in the currency", rule=DECIMAL)
     quantity: Price = field("Units bought; a flat fee has none", rule=DECIMAL)
     uom: str = field("Unit of measure")
-    included_units: Price = field("Units of a period that cost nothing (overage models)", rule=DECIMAL)
+    included_units: Price = field(
+        "Units of a period that cost nothing (overage models)", rule=f"{DECIMAL}, not negative", ge=0
+    )
     overage_price: Price = field("Price of one unit beyond those included or beyond the last tier", rule=DECIMAL)
     tiers: str = field(
-        "JSON array of tiers, each {startingUnit, endingUnit (inclusive; none is open), price, priceFormat}",
-        is_json=True,
+        "JSON array of tiers, each {startingUnit, endingUnit (inclusive; none is open), price, priceFormat (FlatFee or "
+        "PerUnit, which is meant if it is absent)}, perhaps with its number as `tier`",
+        rule="a JSON array of tiers; the first begins at 0 or 1, the last may be open, no gaps, no overlaps",
+        is_tiers=True,
     )
     discount_percentage: Price = field(
         "Percent taken off, for discount charges", rule="more than -100 and less than 100", gt=-100, lt=100
@@ -89,6 +101,9 @@ class Priced(Table):
     )  # fmt: skip
     discount_level: str = field("How far a discount reaches", values=("rateplan", "subscription", "account"))
     discount_class: str = field("Order among several discounts, higher first")
+    is_stacked_discount: bool = field(
+        "Its percentage is added to those of the other stacked discounts instead of compounding", default=False
+    )
     billing_period: str = field("Length of a period; recurring charges need one", values=PERIODS)
     specific_billing_period: int = field(
         "Months, weeks or days of a period called Specific_…", rule="a whole number, 1 to 1200", ge=1, le=1200
@@ -105,6 +120,7 @@ class Priced(Table):
         ),
     )  # fmt: skip
     bill_cycle_day: int = field("That day, for SpecificDayofMonth; 31 is the month's last", rule="1 to 31", ge=1, le=31)
+    weekly_bill_cycle_day: str = field("The day on which weeks begin, for SpecificDayofWeek", values=WEEKDAYS)
     billing_period_alignment: str = field(
         "The date from which periods are counted", default="AlignToCharge",
         values=("AlignToCharge", "AlignToSubscriptionStart", "AlignToTermStart", "AlignToTermEnd"),
@@ -145,6 +161,43 @@ class Priced(Table):
         fixed = pl.col("bill_cycle_type") == "SpecificDayofMonth"
         return data.lazyframe.select(~fixed | pl.col("bill_cycle_day").is_not_null())
 
+    @pa.dataframe_check(error="bill_cycle_type SpecificDayofWeek needs weekly_bill_cycle_day")
+    def has_a_weekday(cls, data: pa.PolarsData) -> pl.LazyFrame:
+        """Nor can the day of the week."""
+        return _needs(data, pl.col("bill_cycle_type") == "SpecificDayofWeek", "weekly_bill_cycle_day")
+
+    @pa.dataframe_check(error="a Volume, Tiered or TieredWithOverage charge needs tiers")
+    def has_tiers(cls, data: pa.PolarsData) -> pl.LazyFrame:
+        """They are its prices."""
+        return _needs(data, pl.col("charge_model").is_in(TIERED), "tiers")
+
+    @pa.dataframe_check(error="an Overage charge needs included_units and overage_price")
+    def has_an_overage(cls, data: pa.PolarsData) -> pl.LazyFrame:
+        """Nothing included is a 0."""
+        return _needs(data, pl.col("charge_model") == "Overage", "included_units", "overage_price")
+
+    @pa.dataframe_check(error="a TieredWithOverage charge needs overage_price")
+    def has_a_price_beyond_tiers(cls, data: pa.PolarsData) -> pl.LazyFrame:
+        """Without one it is a Tiered charge."""
+        return _needs(data, pl.col("charge_model") == "TieredWithOverage", "overage_price")
+
+    @pa.dataframe_check(error="the last tier of a TieredWithOverage charge needs endingUnit, where the overage begins")
+    def has_an_end_of_tiers(cls, data: pa.PolarsData) -> pl.LazyFrame:
+        """No tier but the last can be open, so that the text alone tells."""
+        endless = pl.col("tiers").str.contains('"endingUnit":null', literal=True).fill_null(value=False)
+        return data.lazyframe.select((pl.col("charge_model") != "TieredWithOverage") | ~endless)
+
+    @pa.dataframe_check(error="a DiscountPercentage charge needs discount_percentage")
+    def has_a_percentage(cls, data: pa.PolarsData) -> pl.LazyFrame:
+        """A missing percentage would take nothing off, and nobody would notice."""
+        return _needs(data, pl.col("charge_model") == "DiscountPercentage", "discount_percentage")
+
+    @pa.dataframe_check(error=f"{', '.join(FOR_USAGE[:-1])} and {FOR_USAGE[-1]} are models of Usage charges only")
+    def is_for_usage(cls, data: pa.PolarsData) -> pl.LazyFrame:
+        """They price what was used (bill_run.md, 4)."""
+        used = pl.col("charge_type") == "Usage"
+        return data.lazyframe.select(~pl.col("charge_model").is_in(FOR_USAGE) | used)
+
 
 class ProductRatePlanCharges(Priced):
     """The catalog: charges as they are sold, before a customer has any."""
@@ -181,11 +234,11 @@ class RatePlanCharges(Priced):
 
         unique = ("charge_number", "segment")
 
-    @pa.dataframe_check(error="a PerUnit charge needs a quantity")
+    @pa.dataframe_check(error="a PerUnit, Volume or Tiered charge needs a quantity, unless it is for Usage")
     def has_a_quantity(cls, data: pa.PolarsData) -> pl.LazyFrame:
         """Usage brings its own quantities; the others have to say how many."""
-        counted = (pl.col("charge_model") == "PerUnit") & (pl.col("charge_type") != "Usage")
-        return data.lazyframe.select(~counted | pl.col("quantity").is_not_null())
+        counted = pl.col("charge_model").is_in(["PerUnit", "Volume", "Tiered"]) & (pl.col("charge_type") != "Usage")
+        return _needs(data, counted, "quantity")
 
     @pa.dataframe_check(error="effective_end_date must not be before effective_start_date")
     def ends_after_it_starts(cls, data: pa.PolarsData) -> pl.LazyFrame:
@@ -204,6 +257,8 @@ class Usage(Table):
     uom: str = field("Unit of measure")
     quantity: Price = field("Units used", required=True, rule=DECIMAL)
     start_date: date = field("The day of use, inclusive", required=True)
+    unit_rate: Price = field("Rate of one unit, where the charge is PreratedPerUnit (0 is a value)", rule=DECIMAL)
+    total: Price = field("Amount of the whole record, where the charge is PreratedPricing (0 is a value)", rule=DECIMAL)
 
     class Config(Table.Config):
         """One row a record."""

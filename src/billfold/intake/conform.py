@@ -15,6 +15,7 @@ from billfold.contracts import CUSTOM_NAME, Column, Table, columns, keys
 from billfold.errors import BillfoldError
 from billfold.intake.files import NOT_TEXT, refuse_doubles
 from billfold.intake.parse import spelled, typed
+from billfold.intake.tiers import canonical
 from billfold.names import nearest
 
 if TYPE_CHECKING:
@@ -104,8 +105,11 @@ def _parse(raw: pl.DataFrame, column: Column) -> tuple[pl.Series, pl.DataFrame]:
         cells = cells.set(cells == "", None)
         if column.is_json or not isinstance(column.dtype, pl.String):
             cells = cells.str.strip_prefix(NOT_TEXT)
-    parsed = spelled(typed(cells, column.dtype), column)
-    faults = _unfit(cells, parsed, _type_rule(column))
+    parsed, rule = spelled(typed(cells, column.dtype), column), _type_rule(column)
+    rules = None
+    if column.is_tiers:
+        parsed, rules = canonical(parsed)
+    faults = _unfit(cells, parsed, rule, rules)
     if column.default is not None:
         parsed = parsed.fill_null(blank.item())
     return parsed, faults
@@ -123,11 +127,13 @@ def _custom(cells: pl.Series, dtype: pl.DataType | None) -> tuple[pl.Series, pl.
     return parsed, _unfit(cells, parsed, f"{dtype}, as the book already has this field")
 
 
-def _unfit(cells: pl.Series, typed: pl.Series, rule: str) -> pl.DataFrame:
+def _unfit(cells: pl.Series, typed: pl.Series, rule: str, rules: pl.Series | None = None) -> pl.DataFrame:
+    """Cells that have become null, by the rule of the column or one of their own."""
     bad = (cells.is_not_null() & typed.is_null()).arg_true()
     shown = [str(v).removeprefix(NOT_TEXT) for v in cells.gather(bad)]
+    said = [rule] * len(bad) if rules is None else rules.gather(bad).fill_null(rule)
     return pl.DataFrame(
-        {"row": bad.cast(pl.Int64) + 1, "column": [cells.name] * len(bad), "value": shown, "rule": [rule] * len(bad)},
+        {"row": bad.cast(pl.Int64) + 1, "column": [cells.name] * len(bad), "value": shown, "rule": said},
         schema=FAULT,
     )
 

@@ -15,6 +15,7 @@ from billfold.errors import InputError
 from billfold.intake.conform import FAULT, Conformed, conform
 from billfold.intake.files import read, sources
 from billfold.intake.references import CHECKS, Parents
+from billfold.intake.review import review
 from billfold.receipt import Progress, silent
 
 if TYPE_CHECKING:
@@ -56,8 +57,9 @@ def load(book: Book, arguments: Sequence[str], *, progress: Progress = silent) -
     changes = [
         Change(table, rows, replace=not merged[table][1].is_empty()) for table, rows in changed.items() if rows.height
     ]
+    changes += review(book, changed)
     if changes:
-        book.commit(head, Commit(f"load {', '.join(c.table for c in changes)}", changes))
+        book.commit(head, Commit(f"load {', '.join(t for t, rows in changed.items() if rows.height)}", changes))
     return [_receipt(table, paths[table], merged[table], changed[table]) for table in paths]
 
 

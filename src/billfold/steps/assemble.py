@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from billfold.lines import IDENTITY, KEY, TROUBLE, Assembled, Documents
+from billfold.lines import ID_DIGITS, IDENTITY, KEY, TROUBLE, Assembled, Documents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from billfold.lines import Rated
     from billfold.requests import RunIdentity, RunRequest
 
 INVOICE: Final = "invoice"
@@ -18,6 +19,7 @@ MEMO: Final = "credit_memo"
 _ITEM_ORDER: Final = (
     "from_order", "subscription_number", "charge_number", "segment", "service_start_date", "order_number",
     "item_number_length", "item_number", "invoice_schedule_number", "invoice_schedule_item_id", "service_end_date",
+    "applied_to_item_id",
 )  # fmt: skip
 """Within a document: charges before order lines, then by name and date; item 10 after item 9."""
 
@@ -28,6 +30,7 @@ _OF_ITEMS: Final = (
 _OF_LINES: Final = (
     *_OF_ITEMS,
     "amount",
+    "applied_line",
     "invoice_group_number",
     "invoice_group_value",
     "is_return",
@@ -43,9 +46,13 @@ _KEY_NAMES: Final = {
 
 
 def assemble(
-    lines: pl.DataFrame, troubles: pl.DataFrame, settings: Mapping[str, str], request: RunRequest, run: RunIdentity
+    lines: pl.DataFrame, rated: Rated, settings: Mapping[str, str], request: RunRequest, run: RunIdentity
 ) -> Assembled:
-    """Documents of one run. Accounts with troubles are set aside; a group of sales that nets negative is one."""
+    """Documents of one run. Accounts with troubles are set aside; a group of sales that nets negative is one.
+
+    Ids go on from the documents that the run has made for accounts before these.
+    """
+    troubles = rated.troubles
     billable = _without(lines.with_row_index("line"), troubles)
     groups = _groups(billable)
     judged = _judge(_numbered(billable, groups), settings["document_type_rule"])
@@ -53,12 +60,15 @@ def assemble(
     placed = _place(_without(judged, negative))
     headers = _headers(placed, groups, request, run)
     items = _items(placed, headers)
+    parked = pl.concat([troubles, negative])
     documents = Documents(
         invoices=_renamed(headers.filter(kind=INVOICE), "invoice"),
         invoice_items=_renamed(items.filter(kind=INVOICE), "invoice"),
         credit_memos=_renamed(headers.filter(kind=MEMO), "credit_memo"),
         credit_memo_items=_renamed(items.filter(kind=MEMO), "credit_memo"),
-        parked_accounts=_parked(pl.concat([troubles, negative]), run),
+        parked_accounts=_parked(parked, run),
+        processed_usage=_processed(rated.used, parked, run),
+        charge_progress=_progressed(rated.progress, parked, run),
     )
     return Assembled(documents, placed.select("line", "document", "kind"))
 
@@ -71,6 +81,19 @@ def _without(lines: pl.DataFrame, troubles: pl.DataFrame) -> pl.DataFrame:
     part = troubles.filter(pl.col("origin").is_not_null()).select("account_number", "origin").unique()
     kept = lines.filter(~pl.col("account_number").is_in(whole["account_number"].implode()))
     return kept.join(part, on=["account_number", "origin"], how="anti", maintain_order="left") if part.height else kept
+
+
+def _processed(used: pl.DataFrame, parked: pl.DataFrame, run: RunIdentity) -> pl.DataFrame:
+    """Usage that is on items now."""
+    kept = _without(used, parked.filter(pl.col("origin").is_null()))
+    return kept.with_columns(bill_run_number=pl.lit(run.bill_run_number)).sort("account_number", "usage_id")
+
+
+def _progressed(progress: pl.DataFrame, parked: pl.DataFrame, run: RunIdentity) -> pl.DataFrame:
+    """How far charges are billed with these documents; those of parked accounts stay as they are."""
+    billed_by = pl.when("is_billed").then(pl.lit(run.bill_run_number)).otherwise("bill_run_number")
+    kept = _without(progress, parked.filter(pl.col("origin").is_null()))
+    return kept.with_columns(bill_run_number=billed_by).sort("account_number", "charge_number", "segment")
 
 
 def _groups(lines: pl.DataFrame) -> pl.DataFrame:
@@ -96,23 +119,34 @@ def _judge(lines: pl.DataFrame, rule: str) -> pl.DataFrame:
 
     Returns go to credit memos. The rules speak of subscription charges only; sales of orders are always invoiced.
     """
+    lines = _with_their_charges(lines)
     from_order = pl.col("source_type") == "OrderLineItem"
     kept = ~pl.col("is_return")
     of_group = lines.group_by("group").agg(net=pl.col("amount").filter(kept).sum(), sells=(from_order & kept).any())
     judged = lines.with_columns(from_order=from_order).join(of_group, on="group", how="left", maintain_order="left")
-    negative = pl.col("amount") < 0
+    negative = pl.col("amount_of_charge") < 0
     match rule:
         case "net":
             credit = (pl.col("net") < 0) & ~pl.col("sells")
         case "net_by_charge":
-            of_charge = pl.col("amount").sum().over("group", "charge_number", "is_return")
+            of_charge = pl.col("amount").sum().over("group", "charge", "is_return")
             credit = (pl.col("net") < 0) & ~pl.col("sells") & (of_charge < 0)
         case "negative_charges":
             credit = negative
         case _:
-            credit = negative | ((pl.col("amount") == 0) & pl.col("is_credit"))
+            credit = negative | ((pl.col("amount_of_charge") == 0) & pl.col("is_credit"))
     to_memo = pl.col("is_return") | (~pl.col("from_order") & credit)
     return judged.with_columns(kind=pl.when(to_memo).then(pl.lit(MEMO)).otherwise(pl.lit(INVOICE)))
+
+
+def _with_their_charges(lines: pl.DataFrame) -> pl.DataFrame:
+    """Adds `charge` and `amount_of_charge`: a discount goes where the line goes that it reduces."""
+    if lines["applied_line"].null_count() == lines.height:
+        return lines.with_columns(charge="charge_number", amount_of_charge="amount", follows="line")
+    reduced = lines.select(follows="line", charge="charge_number", amount_of_charge="amount")
+    return lines.with_columns(follows=pl.coalesce("applied_line", "line")).join(
+        reduced, on="follows", how="left", maintain_order="left"
+    )
 
 
 def _negative_sales(lines: pl.DataFrame, *, whole_account: bool) -> pl.DataFrame:
@@ -148,8 +182,12 @@ def _place(lines: pl.DataFrame) -> pl.DataFrame:
     ranked = lines.with_columns(
         credits=pl.col("kind") == MEMO, item_number_length=pl.col("item_number").str.len_chars()
     )
-    order = ["group", "credits", *_told(ranked, _ITEM_ORDER)]
-    return ranked.sort(order).with_columns(
+    regular = ranked.filter(pl.col("applied_line").is_null()).sort(["group", "credits", *_told(ranked, _ITEM_ORDER)])
+    if regular.height < ranked.height:  # discounts come right behind the lines that they reduce, in their own order
+        places = regular.select(follows="line").with_row_index("place")
+        placed = ranked.join(places, on="follows", how="left", maintain_order="left")
+        regular = placed.sort("place", "line").drop("place")
+    return regular.with_columns(
         document=pl.struct("group", "credits").rle_id() + 1,
         position=pl.int_range(1, pl.len() + 1).over("group", "credits"),
         signed=pl.when("credits").then(-pl.col("amount")).otherwise("amount"),
@@ -176,9 +214,10 @@ def _headers(placed: pl.DataFrame, groups: pl.DataFrame, request: RunRequest, ru
     components = groups.with_columns(group_key=key).drop(
         "separate_subscription", "group_number", "ungrouped", "origin", "group_values"
     )
-    width = max(6, len(str(documents.height)))
     return documents.join(components, on="group", how="left", maintain_order="left").with_columns(
-        id=pl.format(f"{run.bill_run_number}-{{}}", pl.col("document").cast(pl.String).str.zfill(width)),
+        id=pl.format(
+            f"{run.bill_run_number}-{{}}", (pl.col("document") + run.documents).cast(pl.String).str.zfill(ID_DIGITS)
+        ),
         bill_run_number=pl.lit(run.bill_run_number),
         status=pl.lit("Draft"),
         number=pl.lit(None, dtype=pl.String),
@@ -190,13 +229,20 @@ def _headers(placed: pl.DataFrame, groups: pl.DataFrame, request: RunRequest, ru
 
 def _items(placed: pl.DataFrame, headers: pl.DataFrame) -> pl.DataFrame:
     """One row a line, under its document's id. Documents are numbered from 1, so the number finds the id."""
-    return placed.select(
+    items = placed.select(
         *_OF_ITEMS,
         "kind",
+        "line",
+        "applied_line",
         pl.lit(headers["id"]).gather(pl.col("document") - 1).alias("id") if headers.height else pl.lit("").alias("id"),
         amount="signed",
         position=pl.col("position").cast(pl.String).str.zfill(6),
     ).with_columns(item_id=pl.format("{}-{}", "id", "position"))
+    if items["applied_line"].null_count() == items.height:
+        return items
+    reduced = items.select(applied_line="line", reduced="item_id")
+    applied = items.join(reduced, on="applied_line", how="left", maintain_order="left")
+    return applied.with_columns(applied_to_item_id=pl.coalesce("applied_to_item_id", "reduced"))
 
 
 def _renamed(rows: pl.DataFrame, kind: str) -> pl.DataFrame:

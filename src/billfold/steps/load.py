@@ -1,36 +1,95 @@
-"""Step 1: the book at one snapshot, lazily, narrowed to what this run asks for."""
+"""Step 1: the book at one snapshot, lazily, narrowed to what this run asks for and to what may be due."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from billfold.lines import Inputs
+from billfold.rows import Only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import date
 
     from billfold.requests import RunRequest
 
+    Read = Callable[..., pl.LazyFrame]
 
-def load(read: Callable[[str], pl.LazyFrame], settings: Mapping[str, str], request: RunRequest) -> Inputs:
+_OF_ITEMS: Final = (
+    "charge_number", "segment", "charge_name", "service_start_date", "service_end_date", "amount",
+    "applied_to_item_id", "processing_type",
+)  # fmt: skip
+
+
+def load(read: Read, settings: Mapping[str, str], request: RunRequest) -> Inputs:
     """Tables of one snapshot, filtered to the accounts and kinds of lines that are asked for."""
-    accounts = read("accounts")
-    charges = read("rate_plan_charges").filter(~pl.col("charge_type").is_in(request.excluded_charge_types))
-    items = _items_that_count(read)
+    accounts, subscriptions, order_lines = read("accounts"), read("subscriptions"), read("order_line_items")
+    to_review = read("charges_to_review").collect()
+    awake = _awake(read, to_review, request.target_date)
+    charges = _with_progress(read, awake, to_review)
+    charges = charges.filter(~pl.col("charge_type").is_in(request.excluded_charge_types))
+
+    def usage(first: date, last: date) -> pl.LazyFrame:
+        return read("usage", only=Only(between={"start_date": (first, last)}))
+
     return Inputs(
         accounts=_selected(accounts, request),
         all_accounts=accounts,
-        subscriptions=read("subscriptions"),
+        subscriptions=subscriptions,
         rate_plan_charges=charges if request.subscriptions else charges.clear(),
-        order_line_items=read("order_line_items"),
-        billed_charges=_billed_charges(items),
-        billed_order_lines=items.select("order_number", "item_number").drop_nulls().unique(),
+        discounts=_discounts(read),
+        usage_charges=lambda: _of_kind(read, "charge_type", "Usage"),
+        usage=usage,
+        order_line_items=order_lines,
+        items=_items_that_count(read),
+        billed_order_lines=_billed_order_lines(read),
         invoice_groups=read("invoice_groups").collect(),
+        to_review=to_review,
+        late_usage=_late_usage(read),
         settings=settings,
         request=request,
+        currencies=_currencies(accounts, subscriptions, order_lines),
+        work=awake.len() + order_lines.select(pl.len()).collect().item(),
     )
+
+
+def _currencies(*tables: pl.LazyFrame) -> list[str]:
+    found = pl.concat(t.select("currency").unique() for t in tables).drop_nulls().unique().sort("currency")
+    return found.collect()["currency"].to_list()
+
+
+def _awake(read: Read, to_review: pl.DataFrame, target: date) -> pl.Series:
+    """Numbers of the charges that may owe something: those that are due, and those that changed."""
+    due = read("charge_progress", only=Only(between={"next_due_date": (None, target)})).select("charge_number")
+    return pl.concat([due.collect()["charge_number"], to_review["charge_number"]])
+
+
+def _with_progress(read: Read, awake: pl.Series, to_review: pl.DataFrame) -> pl.LazyFrame:
+    """All segments of these charges, since they share a grid, with how far they were billed and on what terms."""
+    keys = ["charge_number", "segment"]
+    reviewed = to_review.lazy().with_columns(is_reviewed=pl.lit(value=True))
+    progress = (
+        read("charge_progress", only=Only(among=awake))
+        .join(reviewed, on=keys, how="left")
+        .select(
+            *keys, "is_reviewed", billed_through="charged_through_date", billed_price="price",
+            billed_quantity="quantity", billed_tiers="tiers", billed_by="bill_run_number",
+        )
+    )  # fmt: skip
+    charges = read("rate_plan_charges", only=Only(among=awake)).filter(pl.col("charge_model") != "DiscountPercentage")
+    known = charges.join(progress, on=keys, how="left")
+    return known.with_columns(pl.col("is_reviewed").fill_null(value=False))
+
+
+def _of_kind(read: Read, column: str, value: str) -> pl.LazyFrame:
+    """Charges with a value in a column."""
+    return read("rate_plan_charges", only=Only(among=pl.Series(column, [value]))).filter(pl.col(column) == value)
+
+
+def _discounts(read: Read) -> pl.LazyFrame:
+    return _of_kind(read, "charge_model", "DiscountPercentage")
 
 
 def _selected(accounts: pl.LazyFrame, request: RunRequest) -> pl.LazyFrame:
@@ -44,23 +103,39 @@ def _selected(accounts: pl.LazyFrame, request: RunRequest) -> pl.LazyFrame:
     return chosen
 
 
-def _items_that_count(read: Callable[[str], pl.LazyFrame]) -> pl.LazyFrame:
-    """Items of documents that were not canceled: what has been billed so far."""
+def _items_that_count(read: Read) -> pl.LazyFrame:
+    """Items of charges on documents that were not canceled, with amounts as they are owed: memos with a minus."""
+    frames = []
+    for documents, items, key, sign in (
+        ("invoices", "invoice_items", "invoice", 1),
+        ("credit_memos", "credit_memo_items", "credit_memo", -1),
+    ):
+        canceled = read(documents).filter(status="Canceled").select(f"{key}_id")
+        told = read(items).select(f"{key}_id", *_OF_ITEMS, item_id=f"{key}_item_id")
+        counting = told.join(canceled, on=f"{key}_id", how="anti").drop(f"{key}_id")
+        frames.append(counting.with_columns(pl.col("amount") * sign))
+    return pl.concat(frames)
+
+
+def _billed_order_lines(read: Read) -> pl.LazyFrame:
+    """Order lines on documents that were not canceled."""
     frames = []
     for documents, items, key in (
         ("invoices", "invoice_items", "invoice_id"),
         ("credit_memos", "credit_memo_items", "credit_memo_id"),
     ):
         canceled = read(documents).filter(status="Canceled").select(key)
-        wanted = ("charge_number", "segment", "service_end_date", "order_number", "item_number")
-        frames.append(read(items).select(key, *wanted).join(canceled, on=key, how="anti").select(wanted))
-    return pl.concat(frames)
+        lines = read(items).filter(source_type="OrderLineItem").select(key, "order_number", "item_number")
+        frames.append(lines.join(canceled, on=key, how="anti").drop(key))
+    return pl.concat(frames).unique()
 
 
-def _billed_charges(items: pl.LazyFrame) -> pl.LazyFrame:
-    """Charged-through date (exclusive) of every charge segment that has been billed."""
-    return (
-        items.filter(pl.col("charge_number").is_not_null())
-        .group_by("charge_number", "segment")
-        .agg(billed_through=pl.col("service_end_date").max().dt.offset_by("1d"))
+def _late_usage(read: Read) -> pl.DataFrame:
+    """Usage that was loaded after its period was billed; `is_open` says that the period can be billed again."""
+    late = read("late_usage").collect()
+    billed = read("charge_progress", only=Only(among=late["charge_number"].unique())).select(
+        "charge_number", "segment", "charged_through_date"
     )
+    joined = late.lazy().join(billed, on=["charge_number", "segment"], how="left", maintain_order="left")
+    is_open = (pl.col("charged_through_date") <= pl.col("start_date")).fill_null(value=False)
+    return joined.with_columns(is_open=is_open).drop("charged_through_date").collect()

@@ -1,51 +1,78 @@
-"""Step 2, second half: one line an amount owed.
+"""Step 2, second half: one line an amount owed (docs/rating.md).
 
-Each source of lines (order lines, one-time charges, recurring charges) is a function from carriers to `Rated`; a
-further one (usage, schedules) is a further function in `SOURCES`, and no later step changes. What a source can't
-price is a trouble that parks the account: it never bills zero, and it never bills a guess.
+Order lines, what charges owe for periods, and differences to what was billed before give regular lines; discounts give
+lines of their own behind them. What can't be priced is a trouble that parks the account: it never bills zero, and it
+never bills a guess.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from billfold.lines import LINE, TROUBLE, Rated
-from billfold.money import AMOUNT_LIMIT, PRICE, WIDE, WIDE_LIMIT, rounded
-from billfold.periods import anchor_month, boundary, length_in_months, period_of
-from billfold.proration import share
+from billfold.lines import LINE, PROGRESS, TROUBLE, USED, Rated
+from billfold.money import AMOUNT, AMOUNT_LIMIT, PRICE, WIDE, WIDE_LIMIT
+from billfold.rating.amounts import Money, with_amounts
+from billfold.rating.credits import Credits, credits_of
+from billfold.rating.discounts import discounts_on
+from billfold.rating.due import FOR_GRIDS, due, is_ratable, is_usage, may_owe, next_due
+from billfold.rating.spans import with_spans
+from billfold.rating.usage import Used, with_usage, without_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from billfold.lines import Carriers
 
-_ONE = pl.lit(1, dtype=PRICE)
-_DAY_TYPES = ("DefaultFromCustomer", "SpecificDayofMonth", "SubscriptionStartDay", "ChargeTriggerDay")
-_ALIGNMENTS = ("AlignToCharge", "AlignToSubscriptionStart", "AlignToTermStart")
+_ONE: Final = pl.lit(1, dtype=PRICE)
+_FOR_DISCOUNTS: Final = ("subscriber", "rate_plan_name")
+_OF_LINES: Final = (*LINE, *_FOR_DISCOUNTS)
+_OF_PROGRESS: Final = (
+    "owner", "charge_number", "segment", "price", "quantity", "tiers", "billed_price", "billed_quantity",
+    "billed_tiers", "billed_by", "here", "excess",
+)  # fmt: skip
 
 
 def rate(carriers: Carriers, target: date, settings: Mapping[str, str], currencies: Sequence[str]) -> Rated:
     """Everything owed up to the target date, inclusive, priced and rounded once."""
-    live = replace(carriers, charges=_live(carriers.charges, target))
-    parts = [source(live, target, settings) for source in SOURCES]
-    priced = pl.concat([p.lines for p in parts])
-    amount = rounded(pl.col("wide"), pl.col("currency"), settings, currencies)
-    amounts = priced.with_columns(amount=pl.when(~pl.col("too_large")).then(amount))
-    lines = amounts.filter(pl.col("amount").is_not_null()).select(LINE.names())
-    too_large = amounts.filter(pl.col("amount").is_null())
-    refused = _troubles(too_large, "the amount of {} is {} or more", pl.lit(str(AMOUNT_LIMIT)))
-    return Rated(lines, pl.concat([*(p.troubles for p in parts), refused]))
+    money = Money(settings, currencies)
+    charges = with_spans(carriers.charges).with_row_index("row")
+    used = _used(due(charges, target, settings), carriers, settings)
+    periods = with_amounts(used.periods, money)
+    back = credits_of(charges, carriers.items, carriers.discounts, target, money)
+    ordered = _order_lines(carriers.order_lines, target, money)
+    found = (ordered, _charge_lines(periods, charges), _credit_lines(back, money))
+    regular = pl.concat([f.filter(pl.col("amount").is_not_null()) for f in found])
+    too_large = pl.concat([f.filter(pl.col("amount").is_null()) for f in found])
+    lines = _with_discounts(regular.with_row_index("line"), back, carriers.discounts, money)
+    troubles = [*_unrated(charges, target), *_unpriced(periods), _too_large(too_large)]
+    return Rated(
+        lines.select(LINE.names()),
+        pl.concat(troubles),
+        used.processed.select(pl.col(c).cast(t) for c, t in USED.items()),
+        _progress(charges, periods, back),
+    )
 
 
-def _order_lines(carriers: Carriers, target: date, _: Mapping[str, str]) -> Rated:
-    """Order line items sent to billing whose target date has come (spec/bill_run.md O3, O6)."""
-    due = carriers.order_lines.filter(item_state="SentToBilling").filter(pl.col("bill_target_date") <= target)
+def _used(periods: pl.DataFrame, carriers: Carriers, settings: Mapping[str, str]) -> Used:
+    """Periods with the units that they rate: what was bought, or what was used in them."""
+    bought, measured = periods.filter(~is_usage()), periods.filter(is_usage())
+    if measured.is_empty():
+        return Used(without_usage(bought), USED.to_frame())
+    used = with_usage(measured, carriers.usage, carriers.usage_charges, settings)
+    counted = used.periods
+    if settings["usage_without_records"] == "skip":
+        counted = counted.filter((pl.col("records") > 0) | (pl.col("charge_model") == "FlatFee"))
+    both = pl.concat([without_usage(bought).select(counted.columns), counted])
+    return Used(both, used.processed.rename({"account": "account_number"}))
+
+
+def _order_lines(carriers: pl.DataFrame, target: date, money: Money) -> pl.DataFrame:
+    """Order line items sent to billing whose target date has come (spec/bill_run.md O3, O6); returns owe a minus."""
     start = pl.coalesce("transaction_start_date", "transaction_date", "bill_target_date")
-    lines = due.with_columns(
+    lines = carriers.filter(pl.col("item_state") == "SentToBilling", pl.col("bill_target_date") <= target).with_columns(
         source_type=pl.lit("OrderLineItem"),
         charge_name=pl.coalesce("item_name", "item_number"),
         service_start_date=start,
@@ -54,7 +81,10 @@ def _order_lines(carriers: Carriers, target: date, _: Mapping[str, str]) -> Rate
         unit_price=pl.coalesce("amount_per_unit", _discounted()),
         is_return=pl.col("item_category") == "Return",
     )
-    return Rated(_owed(lines), TROUBLE.to_frame())
+    quantity, price = pl.col("quantity"), pl.col("unit_price")
+    fits = (quantity.cast(pl.Float64) * price.cast(pl.Float64)).abs() < float(AMOUNT_LIMIT)
+    wide = pl.when(fits).then(quantity).otherwise(0).cast(WIDE) * pl.when(fits).then(price).cast(WIDE)
+    return _lines(lines.with_columns(amount=money.rounded(pl.when("is_return").then(-wide).otherwise(wide))))
 
 
 def _discounted() -> pl.Expr:
@@ -72,211 +102,151 @@ def _discounted() -> pl.Expr:
     return pl.when(price.cast(pl.Float64).abs() < float(AMOUNT_LIMIT)).then(price).cast(PRICE)
 
 
-def _one_time(carriers: Carriers, _target: date, _settings: Mapping[str, str]) -> Rated:
-    """One-time charges whose trigger date has come (spec/bill_run.md C14)."""
-    unbilled = pl.col("through").is_null() | (pl.col("through") <= pl.col("start"))
-    lasts = pl.col("end").is_null() | (pl.col("start") < pl.col("end"))
-    due = carriers.charges.filter(pl.col("charge_type") == "OneTime", unbilled, lasts)
-    priced = due.filter(_is_simple()).with_columns(service_start_date="start", service_end_date="start")
-    return Rated(_charge_lines(priced, _bounded_price()), _unrated(due.filter(~_is_simple())))
-
-
-def _recurring(carriers: Carriers, target: date, settings: Mapping[str, str]) -> Rated:
-    """Billing periods of recurring charges and of flat usage fees, and parts of them (spec/bill_run.md C11 to C24)."""
-    charges = carriers.charges.filter(pl.col("charge_type") != "OneTime")
-    live = charges.filter(pl.col("through").is_null() | pl.col("end").is_null() | (pl.col("through") < pl.col("end")))
-    periods = _due_periods(live.filter(_has_known_grid()), target)
-    rated = periods.filter(_is_simple() & _is_flat_if_usage())
-    unrated = periods.filter(~(_is_simple() & _is_flat_if_usage())).unique(["charge_number", "segment"])
-    whole = (pl.col("service_start") == pl.col("period_start")) & (pl.col("service_end") == pl.col("period_end"))
-    dated = rated.with_columns(
-        service_start_date="service_start", service_end_date=pl.col("service_end").dt.offset_by("-1d")
-    )
-    numerator, denominator = share(settings)
-    parts = dated.filter(~whole).with_columns(numerator=numerator, denominator=denominator)
-    lines = [_charge_lines(dated.filter(whole), _period_price()), _charge_lines(parts, _period_price())]
-    credit = "{} ends before {}, up to which it was billed, and credits are not rated yet"
-    troubles = (
-        _unrated(unrated),
-        _unrated(live.filter(~_has_known_grid())),
-        _troubles(charges.filter(_is_overpaid()), credit, pl.col("through")),
-    )
-    return Rated(pl.concat(lines), pl.concat(troubles))
-
-
-SOURCES: Final[Sequence[Callable[[Carriers, date, Mapping[str, str]], Rated]]] = (_order_lines, _one_time, _recurring)
-
-
-def _live(charges: pl.DataFrame, target: date) -> pl.DataFrame:
-    """Charge segments that have begun, with [start, end) of what may be billed and how far it was (`through`)."""
-    activation = pl.coalesce("service_activation_date", "contract_effective_date")
-    event = (
-        pl.when(trigger_event="CustomerAcceptance").then(pl.coalesce("customer_acceptance_date", activation))
-        .when(trigger_event="ServiceActivation").then(activation)
-        .when(trigger_event="ContractEffective").then("contract_effective_date")
-    )  # fmt: skip
-    term_end = pl.when(term_type="TERMED").then("term_end_date")
-    begun = charges.with_columns(
-        start=pl.coalesce("effective_start_date", event),
-        end=pl.min_horizontal("effective_end_date", "cancelled_date", term_end),
-        stopped=pl.min_horizontal("effective_end_date", "cancelled_date"),
-        through=pl.max_horizontal("billed_through", "charged_through_date"),
-    )
-    # Segments of a charge keep the grid of its first one; most charges have one segment, so few rows are grouped.
-    later = begun.filter(pl.col("segment") > 1).select("charge_number").unique()
-    first = (
-        begun.join(later, on="charge_number", how="semi")
-        .group_by("charge_number")
-        .agg(pl.col("start").min().alias("first"))
-    )
-    return (
-        begun.join(first, on="charge_number", how="left", maintain_order="left")
-        .with_columns(first_start=pl.coalesce("first", "start"))
-        .filter(pl.col("start") <= target, pl.col("end").is_null() | (pl.col("start") < pl.col("end")) | _is_overpaid())
-        .drop("first")
-    )
-
-
-def _due_periods(charges: pl.DataFrame, target: date) -> pl.DataFrame:
-    """A row a period that is due and not billed: its grid dates, and what of it the segment covers (exclusive ends)."""
-    subscription_start = pl.coalesce("subscription_start_date", "contract_effective_date", "first_start")
-    day = (
-        pl.when(bill_cycle_type="SpecificDayofMonth").then("bill_cycle_day")
-        .when(bill_cycle_type="SubscriptionStartDay").then(subscription_start.dt.day().cast(pl.Int64))
-        .when(bill_cycle_type="ChargeTriggerDay").then(pl.col("first_start").dt.day().cast(pl.Int64))
-        .otherwise("account_bill_cycle_day")
-    )  # fmt: skip
-    base = (
-        pl.when(billing_period_alignment="AlignToSubscriptionStart").then(subscription_start)
-        .when(billing_period_alignment="AlignToTermStart").then(pl.coalesce("term_start_date", subscription_start))
-        .otherwise("first_start")
-    )  # fmt: skip
-    anchor, length, grid_day = pl.col("anchor"), pl.col("length"), pl.col("grid_day")
-    in_arrears = (pl.col("billing_timing") == "IN_ARREARS") | (pl.col("charge_type") == "Usage")
-    at_target = period_of(pl.lit(target), anchor, grid_day, length) - in_arrears.cast(pl.Int32)
-    at_end = period_of(pl.col("end").dt.offset_by("-1d"), anchor, grid_day, length)
-    ended = (pl.col("end") <= target).fill_null(value=False)
-    return (
-        charges.with_columns(grid_day=day, length=length_in_months(), since=pl.max_horizontal("start", "through"))
-        .with_columns(anchor=anchor_month(base, grid_day))
-        .with_columns(
-            first=period_of(pl.col("since"), anchor, grid_day, length),
-            last=pl.when(ended).then(at_end).otherwise(pl.min_horizontal(at_target, at_end)),
-        )
-        .with_columns(n=pl.int_ranges("first", pl.col("last") + 1, dtype=pl.Int32))
-        .filter(pl.col("last") >= pl.col("first"), (pl.col("since") <= target) | in_arrears)
-        .explode("n")
-        .with_columns(
-            period_start=boundary(anchor + pl.col("n") * length, grid_day),
-            period_end=boundary(anchor + (pl.col("n") + 1) * length, grid_day),
-        )
-        .with_columns(
-            service_start=pl.max_horizontal("period_start", "since"),
-            service_end=pl.min_horizontal("period_end", "end"),
-        )
-    )  # fmt: skip
-
-
-def _period_price() -> pl.Expr:
-    """The price of one whole period, from the list price base (spec/bill_run.md C26)."""
-    price = _bounded_price()
-    return pl.when(list_price_base="Per_Month").then(price * pl.col("length").cast(WIDE)).otherwise(price)
-
-
-def _bounded_price() -> pl.Expr:
-    return _bounded("price")
-
-
 def _bounded(column: str) -> pl.Expr:
-    """A number that may be multiplied: null when it is so large that its amount would be too."""
     number = pl.col(column)
     return pl.when(number.cast(pl.Float64).abs() < float(AMOUNT_LIMIT)).then(number).cast(WIDE)
 
 
-def _charge_lines(due: pl.DataFrame, price: pl.Expr) -> pl.DataFrame:
-    """Lines of flat fees and of units at a price; the name of a prorated one says so (spec/bill_run.md P11)."""
-    counted = pl.col("charge_model") == "PerUnit"
+def _charge_lines(periods: pl.DataFrame, charges: pl.DataFrame) -> pl.DataFrame:
+    """Lines of periods, with their charge's attributes; the name of a prorated one says so (spec/bill_run.md P11)."""
+    priced = periods.filter(pl.col("trouble").is_null(), pl.col("ambiguous").is_null())
+    computed = priced.select("row", "quantity", "unit_price", "amount", "service_start", "service_end", "is_part")
+    attributes = charges.select("owner", *(c for c in _OF_LINES if c not in computed.columns and c in charges.columns))
     name = pl.coalesce("charge_name", "charge_number")
-    return _owed(
-        due.with_columns(
+    return _lines(
+        computed.hstack(attributes[computed["row"]]).with_columns(
             source_type=pl.lit("SubscriptionComponent"),
-            charge_name=pl.format("{} Proration", name) if "numerator" in due.columns else name,
-            quantity=pl.when(counted).then("quantity").otherwise(_ONE),
-            unit_price=price.cast(PRICE),
-            is_return=pl.lit(value=False),
+            charge_name=pl.when("is_part").then(pl.format("{} Proration", name)).otherwise(name),
+            service_start_date="service_start",
+            service_end_date=pl.col("service_end").dt.offset_by("-1d"),
         )
     )
 
 
-def _owed(lines: pl.DataFrame) -> pl.DataFrame:
-    """Lines in their common shape with `wide`, the exact amount: quantity times price, negative for returns.
-
-    Lines with `numerator` and `denominator` owe that share of it.
-    """
-    price, quantity = pl.col("unit_price"), pl.col("quantity")
-    parts = "numerator" in lines.columns
-    estimate = (price.cast(pl.Float64) * quantity.cast(pl.Float64)).abs()
-    fits = estimate < float(AMOUNT_LIMIT)
-    if parts:
-        fits &= estimate * pl.col("numerator") < float(WIDE_LIMIT)
-    fits = fits.fill_null(value=False)
-    # A product that does not fit its type would raise for the whole frame; the estimate keeps such rows out of it.
-    whole = pl.when(fits).then(quantity).otherwise(0).cast(WIDE) * price.cast(WIDE)
-    amount = whole * pl.col("numerator").cast(WIDE) / pl.col("denominator").cast(WIDE) if parts else whole
-    shaped = lines.with_columns(
-        account_number="owner",
-        processing_type=pl.lit("Charge"),
-        is_credit=pl.lit(value=False),
-        wide=pl.when("is_return").then(-amount).otherwise(amount),
-        too_large=~fits,
+def _credit_lines(back: Credits, money: Money) -> pl.DataFrame:
+    """Lines of differences to items of earlier runs."""
+    if back.rows.is_empty():
+        return _lines(LINE.to_frame())
+    name = pl.coalesce("charge_name", "charge_number")
+    return _lines(
+        back.rows.with_columns(
+            source_type=pl.lit("SubscriptionComponent"),
+            charge_name=pl.concat_str(name, _credit_wording(money.settings)),
+            applied_to_item_id="item_id",
+            is_credit=pl.col("amount") < 0,
+        )
     )
-    absent = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in LINE.items() if name not in shaped.schema]
-    columns = [name for name in LINE if name != "amount"]
-    return shaped.with_columns(absent).select(*(pl.col(c).cast(LINE[c]) for c in columns), "wide", "too_large")
 
 
-def _is_overpaid() -> pl.Expr:
-    """Whether a charge was billed beyond the day that it was ended on; false when either is unknown."""
-    return (pl.col("through") > pl.col("stopped")).fill_null(value=False)
-
-
-def _is_simple() -> pl.Expr:
-    return pl.col("charge_model").is_in(["FlatFee", "PerUnit"])
-
-
-def _is_flat_if_usage() -> pl.Expr:
-    return (pl.col("charge_type") != "Usage") | (pl.col("charge_model") == "FlatFee")
-
-
-def _has_known_grid() -> pl.Expr:
+def _credit_wording(settings: Mapping[str, str], back: pl.Expr | None = None) -> pl.Expr:
+    """What a difference is called: a credit of a part, of all that there was, or a further amount."""
+    worded = settings["credit_wording"] == "yes"
+    part, whole = (" Proration Credit", " Credit") if worded else (" Proration", "")
     return (
-        length_in_months().is_not_null()
-        & pl.col("bill_cycle_type").is_in(_DAY_TYPES)
-        & pl.col("billing_period_alignment").is_in(_ALIGNMENTS)
-        & pl.col("list_price_base").is_in(["Per_Billing_Period", "Per_Month"])
+        pl.when(~(pl.col("amount") < 0 if back is None else back)).then(pl.lit(" Proration"))
+        .when(pl.col("rest") == 0).then(pl.lit(whole))
+        .otherwise(pl.lit(part))
+    )  # fmt: skip
+
+
+def _with_discounts(regular: pl.DataFrame, back: Credits, discounts: pl.DataFrame, money: Money) -> pl.DataFrame:
+    """All lines: the regular ones, then discounts on new amounts, then differences to discounts that were given."""
+    new = regular.filter(pl.col("applied_to_item_id").is_null(), pl.col("amount") > 0)
+    found = [] if discounts.is_empty() else [discounts_on(new, discounts, money)]
+    if back.discounts.height:
+        credited = back.rows.select("line", of_item="item_id").join(
+            regular.select("applied_to_item_id", at="line"), left_on="of_item", right_on="applied_to_item_id"
+        )
+        worded = pl.concat_str(
+            pl.coalesce("charge_name", "charge_number"), _credit_wording(money.settings, pl.col("amount") > 0)
+        )
+        taken_back = back.discounts.with_columns(charge_name=worded)
+        found.append(taken_back.join(credited, on="line", maintain_order="left").drop("line").rename({"at": "line"}))
+    applied = [_discount_lines(f, regular) for f in found]
+    return pl.concat([regular.drop("line"), *applied])
+
+
+def _discount_lines(found: pl.DataFrame, regular: pl.DataFrame) -> pl.DataFrame:
+    """Lines of discounts: what the line that they reduce says, under the discount's charge and with its amount."""
+    own = found.select(
+        pl.col("amount").cast(AMOUNT),
+        "charge_number", "segment", "charge_name",
+        applied_line="line",
+        applied_to_item_id=pl.col("item_id") if "item_id" in found.columns else pl.lit(None, dtype=pl.String),
+    )  # fmt: skip
+    reduced = regular[own["applied_line"]]
+    blank = [pl.lit(None, dtype=PRICE).alias(c) for c in ("quantity", "unit_price")]
+    return reduced.drop("line").with_columns(
+        *(own[c] for c in own.columns), *blank, processing_type=pl.lit("Discount"),
+    )  # fmt: skip
+
+
+def _lines(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows in the shape of lines, with what discounts need to know; columns that they lack are blank."""
+    named = rows.with_columns(account_number="owner") if "owner" in rows.columns else rows
+    given = {"processing_type": pl.lit("Charge"), "is_credit": pl.lit(value=False), "is_return": pl.lit(value=False)}
+    lacking = {c: e for c, e in given.items() if c not in named.columns}
+    shape = LINE | dict.fromkeys(_FOR_DISCOUNTS, pl.String())
+    blank = [pl.lit(None, dtype=t).alias(c) for c, t in shape.items() if c not in named.columns and c not in lacking]
+    return named.with_columns(*blank, **lacking).select(pl.col(c).cast(t) for c, t in shape.items())
+
+
+def _progress(charges: pl.DataFrame, periods: pl.DataFrame, back: Credits) -> pl.DataFrame:
+    """How far every charge that was looked at is billed after this run, on what terms, and when it is next due."""
+    billed = periods.group_by("row").agg(pl.col("service_end").max())
+    touched = back.touched.with_columns(is_touched=pl.lit(value=True))
+    after = (
+        charges.select("row", *dict.fromkeys((*_OF_PROGRESS, "charge_type", *FOR_GRIDS)))
+        .join(billed, on="row", how="left", maintain_order="left")
+        .join(touched, on="row", how="left", maintain_order="left")
+        .with_columns(
+            is_billed=pl.col("service_end").is_not_null() | pl.col("is_touched").fill_null(value=False),
+            through=pl.coalesce("service_end", "cut", "through"),
+        )
     )
+    return after.with_columns(next_due(after)).select(
+        account_number="owner",
+        charge_number="charge_number",
+        segment="segment",
+        charged_through_date=pl.when(pl.col("is_billed") | pl.col("here")).then("through"),
+        next_due_date="next_due_date",
+        **{c: pl.when("is_billed").then(c).otherwise(f"billed_{c}") for c in ("price", "quantity", "tiers")},
+        bill_run_number="billed_by",
+        is_billed="is_billed",
+    ).select(pl.col(c).cast(t) for c, t in PROGRESS.items())  # fmt: skip
 
 
-def _unrated(charges: pl.DataFrame) -> pl.DataFrame:
+def _unrated(charges: pl.DataFrame, target: date) -> list[pl.DataFrame]:
     """Charges that are due but need rules that this version does not have."""
     kind = pl.concat_str(
         "charge_type", "charge_model", "billing_period", "bill_cycle_type", "billing_period_alignment",
         "list_price_base", separator=" ", ignore_nulls=True,
     )  # fmt: skip
-    return _troubles(charges, "{} is a kind of charge that is not rated yet ({})", kind)
+    unknown = charges.filter(may_owe(target) & ~is_ratable())
+    return [_troubles(unknown, "{} is a kind of charge that is not rated yet ({})", kind)]
+
+
+def _unpriced(periods: pl.DataFrame) -> list[pl.DataFrame]:
+    """Periods without a price: no tier, no rate of the record, records that several charges could rate."""
+    several = pl.format("its usage record {} fits other charges too; give the record a charge_number", "ambiguous")
+    said = periods.with_columns(said=pl.coalesce("trouble", several)).filter(pl.col("said").is_not_null())
+    return [_troubles(said, "{} can't be rated: {}", pl.col("said"))]
+
+
+def _too_large(lines: pl.DataFrame) -> pl.DataFrame:
+    return _troubles(lines, "the amount of {} is {} or more", pl.lit(str(AMOUNT_LIMIT)))
 
 
 def _troubles(rows: pl.DataFrame, reason: str, what: pl.Expr) -> pl.DataFrame:
     """Troubles that name the charge or order line; `reason` has places for its name and for `what`."""
     there = rows.schema
-    owner = "owner" if "owner" in there else "account_number"
     keys = [c for c in ("charge_number", "segment", "order_number", "item_number") if c in there]
     charge = pl.format("charge {} segment {}", "charge_number", "segment") if "charge_number" in there else pl.lit(None)
     line = pl.format("order line {} {}", "order_number", "item_number") if "order_number" in there else pl.lit(None)
     return rows.select(
-        account_number=owner,
+        account_number="owner" if "owner" in there else "account_number",
         origin=pl.lit(None, dtype=pl.String),
         step=pl.lit("rate"),
         reason=pl.format(reason, pl.coalesce(charge, line), what.cast(pl.String)),
         detail=pl.struct(keys).struct.json_encode(),
-    )
+    ).select(TROUBLE.names())

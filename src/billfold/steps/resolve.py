@@ -11,6 +11,7 @@ import polars as pl
 
 from billfold.group_values import CHARGES, ORDER_LINES, SUBSCRIPTION, configured, fields, with_group_values
 from billfold.lines import ATTRIBUTES, Carriers
+from billfold.rating.spans import serves, with_spans
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,15 +21,20 @@ if TYPE_CHECKING:
 _OPEN: Final = ("Executing", "Booked", "SentToBilling")
 _OF_CHARGES: Final = (
     "charge_number", "segment", "subscription_number", "charge_name", "charge_type", "charge_model", "price",
-    "quantity", "uom", "billing_period", "specific_billing_period", "billing_timing", "bill_cycle_type",
-    "bill_cycle_day",
+    "quantity", "uom", "included_units", "overage_price", "tiers", "rate_plan_name", "billing_period",
+    "specific_billing_period", "billing_timing", "bill_cycle_type", "bill_cycle_day", "weekly_bill_cycle_day",
     "billing_period_alignment", "list_price_base", "trigger_event", "effective_start_date", "effective_end_date",
-    "charged_through_date",
+    "charged_through_date", "billed_through", "billed_price", "billed_quantity", "billed_tiers", "billed_by",
+    "is_reviewed",
 )  # fmt: skip
 _OF_SUBSCRIPTIONS: Final = (
     "subscription_number", "contract_effective_date", "service_activation_date", "customer_acceptance_date",
     "subscription_start_date", "term_type", "term_start_date", "term_end_date", "cancelled_date",
-    "invoice_separately",
+    "invoice_separately", "subscriber",
+)  # fmt: skip
+_OF_DISCOUNTS: Final = (
+    "discount_level", "discount_class", "apply_discount_to", "is_stacked_discount", "rate_plan_name",
+    "subscription_number", "subscriber", "start", "end",
 )  # fmt: skip
 _RESOLVED: Final = (
     "owner", "currency", *ATTRIBUTES, "sold_to_contact", "invoice_group_number", "invoice_group",
@@ -48,7 +54,33 @@ def resolve(inputs: Inputs) -> Carriers:
     lines = open_lines if inputs.request.order_line_items else open_lines.clear()
     order_lines = with_group_values(lines.join(owners, on="owner"), groups, ORDER_LINES)
     charges = with_group_values(_charges(inputs, owners, groups), groups, CHARGES)
-    return Carriers(*pl.collect_all([charges, _with_attributes(order_lines)]))
+    frames = pl.collect_all([charges, _with_attributes(order_lines), _of_charges(inputs, inputs.discounts)])
+    return Carriers(
+        charges=frames[0],
+        order_lines=frames[1],
+        discounts=_discounts(frames[2]),
+        usage_charges=lambda: _of_charges(inputs, inputs.usage_charges()),
+        usage=inputs.usage,
+        items=inputs.items,
+    )
+
+
+def _of_charges(inputs: Inputs, charges: pl.LazyFrame) -> pl.LazyFrame:
+    """Charges with the dates of their subscriptions, those that can be billed, whoever pays."""
+    dates = _subscriptions(inputs).select(*_OF_SUBSCRIPTIONS)
+    return charges.join(dates, on="subscription_number")
+
+
+def _discounts(charges: pl.DataFrame) -> pl.DataFrame:
+    """Discount charges, under names of their own where lines have the same columns."""
+    served = with_spans(charges.with_columns(billed_through=pl.lit(None, dtype=pl.Date))).filter(serves())
+    return served.select(
+        *_OF_DISCOUNTS,
+        discount_charge="charge_number",
+        discount_segment="segment",
+        discount_name=pl.coalesce("charge_name", "charge_number"),
+        percentage="discount_percentage",
+    )
 
 
 def _owners(inputs: Inputs, lines: pl.LazyFrame) -> pl.LazyFrame:
@@ -74,7 +106,8 @@ def _owners(inputs: Inputs, lines: pl.LazyFrame) -> pl.LazyFrame:
 def _subscriptions(inputs: Inputs) -> pl.LazyFrame:
     """Subscriptions that can be billed, with their invoice owner (spec/bill_run.md B23)."""
     owner = pl.coalesce("invoice_owner_account_number", "account_number")
-    return inputs.subscriptions.filter(~pl.col("status").is_in(["Draft", "Expired"])).with_columns(owner=owner)
+    billable = inputs.subscriptions.filter(~pl.col("status").is_in(["Draft", "Expired"]))
+    return billable.with_columns(owner=owner, subscriber="account_number")
 
 
 def _charges(inputs: Inputs, owners: pl.LazyFrame, groups: Mapping[str | None, Mapping[str, Any]]) -> pl.LazyFrame:
@@ -89,12 +122,8 @@ def _charges(inputs: Inputs, owners: pl.LazyFrame, groups: Mapping[str | None, M
         .with_columns(asked)
     )
     resolved = _with_attributes(subscriptions).select(*_OF_SUBSCRIPTIONS, *_RESOLVED, pl.col(f"^{SUBSCRIPTION}.*$"))
-    begun = pl.col("effective_start_date") <= inputs.request.target_date
-    charges = inputs.rate_plan_charges.filter(begun.fill_null(value=True)).select(
-        dict.fromkeys((*_OF_CHARGES, *own)).keys()
-    )
-    billed = charges.join(inputs.billed_charges, on=["charge_number", "segment"], how="left")
-    return billed.join(resolved, on="subscription_number")
+    charges = inputs.rate_plan_charges.select(dict.fromkeys((*_OF_CHARGES, *own)).keys())
+    return charges.join(resolved, on="subscription_number")
 
 
 def _open_order_lines(inputs: Inputs) -> pl.LazyFrame:

@@ -53,9 +53,10 @@ def _partition(owed: pl.DataFrame, assembled: Assembled) -> str:
 def _once(owed: pl.DataFrame, assembled: Assembled) -> str:
     """No line twice: neither a row of the lines nor what it stands for."""
     rows = assembled.lines["line"]
-    billed = owed.select("charge_number", "segment", "service_start_date", "order_number", "item_number")[rows]
+    of_charge = ("segment", "service_start_date", "applied_line", "applied_to_item_id")
+    billed = owed.select("charge_number", *of_charge, "order_number", "item_number")[rows]
     doubled = rows.len() - rows.n_unique()
-    for name, others in (("charge_number", ("segment", "service_start_date")), ("order_number", ("item_number",))):
+    for name, others in (("charge_number", of_charge), ("order_number", ("item_number",))):
         several = billed.filter(pl.col(name).is_not_null(), pl.col(name).is_duplicated()).select(name, *others)
         doubled += several.height - several.unique().height
     return f"{doubled} lines occur more than once" if doubled else ""

@@ -1,0 +1,131 @@
+"""How a book is laid out: its catalog and tables, and the way from older versions to this one."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+import polars as pl
+
+from billfold.book import lake
+from billfold.book.lake import name
+from billfold.contracts import TABLES, Table, columns
+from billfold.errors import BookError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCHEMA_VERSION: Final = 2
+"""Version of a book's layout; `migrate` brings older books up to it."""
+
+
+def make_catalog(folder: Path) -> None:
+    """A new catalog with every table, empty."""
+    # Write-ahead logging lets readers in other processes go on while a commit is written, and makes a
+    # commit fail whose transaction began before another one ended.
+    with sqlite3.connect(folder / lake.CATALOG) as catalog:
+        catalog.execute("PRAGMA journal_mode = WAL")
+    catalog.close()
+    (folder / lake.CATALOG).chmod(0o600)
+    connection = lake.attach(folder)
+    connection.execute("BEGIN")
+    connection.execute("CREATE SCHEMA billfold")
+    # Rows kept in the catalog instead of in files, or deleted there, would not show in the list of files.
+    connection.execute("CALL book.set_option('data_inlining_row_limit', 0, schema => 'main')")
+    connection.execute("CREATE TABLE billfold.head (version BIGINT, schema_version BIGINT, digest VARCHAR)")
+    connection.execute("CREATE TABLE billfold.counters (name VARCHAR, value BIGINT)")
+    connection.execute("INSERT INTO billfold.head VALUES (0, ?, '')", [SCHEMA_VERSION])
+    for table in TABLES:
+        connection.execute(_table_ddl(connection, table))
+    connection.execute("CALL book.set_commit_message('billfold', 'init')")
+    connection.execute("COMMIT")
+    connection.close()
+
+
+def _table_ddl(connection: duckdb.DuckDBPyConnection, table: str) -> str:
+    declared = lake.types(connection, empty(TABLES[table]))
+    return f"CREATE TABLE book.main.{name(table)} ({', '.join(f'{name(c)} {t}' for c, t in declared.items())})"
+
+
+def migrate(folder: Path) -> list[str]:
+    """Bring a book's layout to this version in one transaction; returns what was done, a sentence each.
+
+    Added tables and columns are read off the contracts; version 2 also remembers how far charges were billed.
+
+    Raises:
+        BookError: there is no book, it is newer, it has drafts of an older version, or the catalog refuses.
+    """
+    if not (folder / lake.CATALOG).is_file():
+        msg = f"There is no book in {folder}."
+        raise BookError(msg)
+    connection = lake.attach(folder.resolve())
+    try:
+        found = lake.one(connection, "SELECT schema_version FROM book.billfold.head")[0]
+        if found > SCHEMA_VERSION:
+            msg = f"The book in {folder} has the newer version {found}: upgrade billfold."
+            raise BookError(msg)
+        done = [*_missing_tables(connection), *_missing_columns(connection)]
+        if any(said.endswith(" charge_progress") for said, _ in done):
+            done += _progress_of_items(connection, folder)
+        connection.execute("BEGIN")
+        for _, statement in done:
+            connection.execute(statement)
+        connection.execute("UPDATE book.billfold.head SET schema_version = ?, version = version + 1", [SCHEMA_VERSION])
+        connection.execute("COMMIT")
+    except duckdb.Error as e:
+        msg = f"The book in {folder} can't be migrated: {lake.sentence(e)}"
+        raise BookError(msg) from e
+    finally:
+        connection.close()
+    return [said for said, _ in done]
+
+
+def _missing_tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    there = {row[0] for row in connection.execute("SHOW TABLES").fetchall()}
+    return [(f"added the table {t}", _table_ddl(connection, t)) for t in TABLES if t not in there]
+
+
+def _missing_columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    there = {row[0] for row in connection.execute("SHOW TABLES").fetchall()}
+    done = []
+    for table in (t for t in TABLES if t in there):
+        known = {row[0] for row in connection.execute(f"DESCRIBE {name(table)}").fetchall()}
+        for column, sql_type in lake.types(connection, empty(TABLES[table])).items():
+            if column not in known:
+                statement = f"ALTER TABLE {name(table)} ADD COLUMN {name(column)} {sql_type}"
+                done.append((f"added the column {table}.{column}", statement))
+    return done
+
+
+def _progress_of_items(connection: duckdb.DuckDBPyConnection, folder: Path) -> list[tuple[str, str]]:
+    """How far charges were billed, summed up from the items of documents that count: older versions credited nothing.
+
+    Raises:
+        BookError: a run has drafts. Canceling it later would need the progress from before it, which nobody kept.
+    """
+    if "bill_runs" in {row[0] for row in connection.execute("SHOW TABLES").fetchall()}:
+        drafts = connection.execute("SELECT min(bill_run_number) FROM bill_runs WHERE status = 'Completed'").fetchone()
+        if drafts and drafts[0]:
+            msg = f"The book in {folder} has drafts ({drafts[0]}): post or cancel them with the version that made them."
+            raise BookError(msg)
+    counting = " UNION ALL ".join(
+        f"SELECT charge_number, segment, service_end_date, bill_run_number FROM {kind}_items "  # noqa: S608 - constants
+        f"JOIN {kind}s USING ({kind}_id) WHERE status <> 'Canceled' AND charge_number IS NOT NULL"
+        for kind in ("invoice", "credit_memo")
+    )
+    progress = (
+        "INSERT INTO charge_progress BY NAME SELECT charge_number, segment, price, quantity, tiers, "  # noqa: S608
+        "max(service_end_date) + 1 AS charged_through_date, max(bill_run_number) AS bill_run_number "
+        f"FROM ({counting}) JOIN rate_plan_charges USING (charge_number, segment) GROUP BY ALL"
+    )
+    review = (
+        "INSERT INTO charges_to_review SELECT charge_number, segment FROM rate_plan_charges "
+        "WHERE charge_model <> 'DiscountPercentage'"
+    )
+    return [("summed up how far charges were billed", progress), ("marked all charges for review", review)]
+
+
+def empty(model: type[Table]) -> pl.DataFrame:
+    """A frame with a contract's columns and no rows."""
+    return pl.DataFrame(schema={c.name: c.dtype for c in columns(model).values()})

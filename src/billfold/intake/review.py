@@ -1,0 +1,113 @@
+"""What a load makes a run look at again: charges whose data changed, and usage that comes too late."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from billfold.book import Book, Change
+from billfold.contracts import INPUTS, TABLES, columns, keys
+from billfold.rating.spans import with_spans
+from billfold.rating.usage import RECORD, with_charges
+from billfold.rows import Only
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CHARGE: Final = ["charge_number", "segment"]
+_DATES: Final = (
+    "subscription_number", "contract_effective_date", "service_activation_date", "customer_acceptance_date",
+    "term_type", "term_end_date", "cancelled_date",
+)  # fmt: skip
+
+
+def review(book: Book, changed: Mapping[str, pl.DataFrame]) -> list[Change]:
+    """Changes of the tables that tell runs what to look at, for rows that a load adds or changes."""
+    after = _After(book, changed)
+    found = [Change("charges_to_review", _concerned(after), replace=True)]
+    if changed.get("usage", pl.DataFrame()).height:
+        found.append(Change("late_usage", _late(after), replace=True))
+    return [c for c in found if c.rows.height]
+
+
+class _After:
+    """The input tables as they will be after the load."""
+
+    def __init__(self, book: Book, changed: Mapping[str, pl.DataFrame]) -> None:
+        self.book = book
+        self.changed = changed
+
+    def rows(self, table: str, only: Only | None = None) -> pl.LazyFrame:
+        """Loaded rows, then those of the book that they do not replace."""
+        stood = self.book.read(table, only=only)
+        if table not in self.changed:
+            return stood
+        loaded = self.changed[table].lazy()
+        stood = stood.join(loaded, on=list(keys(INPUTS[table])), how="anti")
+        names = [c for c in columns(INPUTS[table]) if c in loaded.collect_schema().names()]
+        return pl.concat([loaded.select(names), stood.select(names)])
+
+    def values(self, table: str, column: str) -> pl.Series:
+        """Values of a column in loaded rows."""
+        return (
+            self.changed[table][column].drop_nulls().unique()
+            if table in self.changed
+            else pl.Series(column, [], pl.String)
+        )
+
+
+def _concerned(after: _After) -> pl.DataFrame:
+    """Segments that changed, or whose subscription or paying account did. Discounts have no progress of their own."""
+    frames = [after.changed["rate_plan_charges"].lazy()] if "rate_plan_charges" in after.changed else []
+    subscriptions = pl.concat([after.values("subscriptions", "subscription_number"), _of_accounts(after)]).unique()
+    if subscriptions.len():
+        stood = after.book.read("rate_plan_charges", only=Only(among=subscriptions.alias("subscription_number")))
+        frames.append(stood.filter(pl.col("subscription_number").is_in(subscriptions.implode())))
+    regular = [f.filter(pl.col("charge_model") != "DiscountPercentage").select(_CHARGE) for f in frames]
+    none = pl.LazyFrame(schema={c: columns(TABLES["charges_to_review"])[c].dtype for c in _CHARGE})
+    return pl.concat([none, *regular]).unique().sort(_CHARGE).collect()
+
+
+def _of_accounts(after: _After) -> pl.Series:
+    """Subscriptions in the book that changed accounts have or pay for."""
+    accounts = after.values("accounts", "account_number").implode()
+    either = pl.col("account_number").is_in(accounts) | pl.col("invoice_owner_account_number").is_in(accounts)
+    if "accounts" not in after.changed:
+        return pl.Series("subscription_number", [], pl.String)
+    return (
+        after.book.read("subscriptions").filter(either).select("subscription_number").collect()["subscription_number"]
+    )
+
+
+def _late(after: _After) -> pl.DataFrame:
+    """Loaded usage whose period is already billed."""
+    records = with_charges(after.changed["usage"].select(RECORD), lambda: _dated(after, None)).filter(
+        ~pl.col("is_ambiguous")
+    )
+    wanted = records["charge_number"].unique()
+    progress = after.book.read("charge_progress", only=Only(among=wanted)).select(
+        *_CHARGE, billed_through="charged_through_date"
+    )
+    segments = with_spans(_dated(after, wanted).join(progress, on=_CHARGE, how="left").collect()).select(
+        *_CHARGE, "start", "end", "through"
+    )
+    return (
+        records.join(segments.filter(pl.col("through").is_not_null()), on="charge_number", maintain_order="left")
+        .filter(
+            (pl.col("start_date") >= pl.col("start")) & (pl.col("start_date") < pl.col("through")),
+            (pl.col("end") > pl.col("start_date")).fill_null(value=True),
+        )
+        .select("usage_id", "account_number", *_CHARGE, "start_date")
+        .unique("usage_id", maintain_order=True)
+        .sort("usage_id")
+    )
+
+
+def _dated(after: _After, numbers: pl.Series | None) -> pl.LazyFrame:
+    """Usage charges with the dates of their subscriptions."""
+    charges = after.rows("rate_plan_charges", Only(among=numbers)).filter(pl.col("charge_type") == "Usage")
+    if numbers is not None:
+        charges = charges.filter(pl.col("charge_number").is_in(numbers.implode()))
+    subscriptions = after.rows("subscriptions").select(*_DATES, subscriber="account_number")
+    return charges.join(subscriptions, on="subscription_number")

@@ -1,0 +1,33 @@
+"""Which rows of a table are asked for, so that a book need not read the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+
+@dataclass(frozen=True)
+class Only:
+    """Which rows of a table are wanted, so that the others need not be read.
+
+    `among` has the values of one column: rows with other values may still come when these are most of the table.
+    `between` has a first and a last value, both inclusive, of some columns; None is open.
+    """
+
+    among: pl.Series | None = None
+    between: Mapping[str, tuple[date | None, date | None]] = field(default_factory=dict)
+
+    def of(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """The wanted rows of a scan."""
+        for column, (first, last) in self.between.items():
+            rows = rows if first is None else rows.filter(pl.col(column) >= first)
+            rows = rows if last is None else rows.filter(pl.col(column) <= last)
+        if self.among is None or self.among.len() * 2 > rows.select(pl.len()).collect().item():
+            return rows
+        return rows.filter(pl.col(self.among.name).is_in(self.among.implode()))

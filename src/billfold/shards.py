@@ -1,0 +1,63 @@
+"""A large run is made in shards, account by account, so that its memory stays in bounds; the documents are the same."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from billfold.lines import ID_DIGITS, Documents
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from billfold.lines import Inputs
+
+SHARD: Final = 1_500_000
+"""Charges and order lines of a shard, about; a line takes some 3 KiB on its way."""
+
+_IDS: Final = ("invoice_id", "credit_memo_id", "invoice_item_id", "credit_memo_item_id", "applied_to_item_id")
+
+
+def shards(inputs: Inputs) -> list[Inputs]:
+    """The inputs, split by ranges of account numbers, in order. No line and no document needs two accounts."""
+    count = math.ceil(inputs.work / SHARD)
+    if count <= 1:
+        return [inputs]
+    numbers = inputs.accounts.select("account_number").sort("account_number").collect()["account_number"]
+    size = math.ceil(numbers.len() / count)
+    parts = [numbers[start : start + size] for start in range(0, numbers.len(), size)]
+    number = pl.col("account_number")
+    return [replace(inputs, accounts=inputs.accounts.filter(number.is_between(p[0], p[-1]))) for p in parts]
+
+
+def joined(parts: Sequence[Documents]) -> Documents:
+    """Documents of all shards. Ids sort as text, so where one has more digits than usual, all get as many."""
+    if len(parts) == 1:
+        whole = parts[0]
+    else:
+        whole = Documents(**{t: pl.concat([getattr(p, t) for p in parts], rechunk=False) for t in vars(parts[0])})
+    digits = len(str(whole.invoices.height + whole.credit_memos.height))
+    if digits <= ID_DIGITS:
+        return whole
+    return Documents(**{t: _widened(rows, digits, whole) for t, rows in vars(whole).items()})
+
+
+def _widened(rows: pl.DataFrame, digits: int, whole: Documents) -> pl.DataFrame:
+    """Rows whose ids of this run's documents have more digits; ids of earlier runs stay as they are."""
+    run = (whole.invoices if whole.invoices.height else whole.credit_memos)["bill_run_number"][0]
+    there = [c for c in _IDS if c in rows.columns]
+    return rows.with_columns(_wide(pl.col(c), run, digits) for c in there)
+
+
+def _wide(number: pl.Expr, run: str, digits: int) -> pl.Expr:
+    parts = number.str.strip_prefix(f"{run}-").str.splitn("-", 2)
+    rank, rest = parts.struct.field("field_0").str.zfill(digits), parts.struct.field("field_1")
+    wide = pl.concat_str(
+        pl.lit(f"{run}-"),
+        rank,
+        pl.when(rest.is_not_null()).then(pl.concat_str(pl.lit("-"), rest)).otherwise(pl.lit("")),
+    )
+    return pl.when(number.str.starts_with(f"{run}-")).then(wide).otherwise(number)
