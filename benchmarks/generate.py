@@ -32,7 +32,7 @@ _GROUP_NUMBERS: Final = ("PO-1", "po-1 ", "PO-2")
 
 
 @dataclass(frozen=True)
-class _Maker:
+class Maker:
     """Draws and looks things up by row number; a child's parent is reckoned, never joined."""
 
     accounts: int
@@ -55,10 +55,10 @@ class _Maker:
             least += percent
         return found
 
-    def cycle_day(self, account: pl.Expr) -> pl.Expr:
-        """Most accounts are billed on the first."""
+    def cycle_day(self, account: pl.Expr, on_first: int = 60) -> pl.Expr:
+        """Most accounts are billed on the first: so many percent, and what is left on any day."""
         other = self.roll(account, "which day", 31) + 1
-        return pl.when(self.chance(account, "day", 60)).then(1).otherwise(other)
+        return pl.when(self.chance(account, "day", on_first)).then(1).otherwise(other)
 
     def currency(self, account: pl.Expr) -> pl.Expr:
         """One of the two currencies."""
@@ -83,10 +83,10 @@ class _Maker:
 
 def tables(accounts: int, seed: int) -> dict[str, pl.DataFrame]:
     """The input tables of a book with so many accounts."""
-    make = _Maker(accounts, seed)
+    make = Maker(accounts, seed)
     sizes = {
-        "accounts": (accounts, _accounts),
-        "subscriptions": (accounts * SUBSCRIPTIONS, _subscriptions),
+        "accounts": (accounts, account_columns),
+        "subscriptions": (accounts * SUBSCRIPTIONS, subscription_columns),
         "rate_plan_charges": (accounts * CHARGES, _charges),
         "order_line_items": (accounts, _order_line_items),
     }
@@ -95,13 +95,14 @@ def tables(accounts: int, seed: int) -> dict[str, pl.DataFrame]:
     return {**made, "sequence_sets": sets}
 
 
-def _accounts(make: _Maker) -> dict[str, pl.Expr]:
+def account_columns(make: Maker) -> dict[str, pl.Expr]:
+    """Columns of accounts, by name, over `row`."""
     row = pl.col("row")
     return {
-        "account_number": _name("A", row),
+        "account_number": named("A", row),
         "name": pl.format("Customer {}", row),
         "currency": make.currency(row),
-        "bill_to_contact": _name("C", row),
+        "bill_to_contact": named("C", row),
         "payment_term": make.pick(row, "term", {"Net 30": 70, "Net 60": 20, "Due Upon Receipt": 10}),
         "sequence_set": pl.when(make.currency(row) == "GBP").then(pl.lit("UK")),
         "bill_cycle_day": make.cycle_day(row),
@@ -109,19 +110,20 @@ def _accounts(make: _Maker) -> dict[str, pl.Expr]:
     }
 
 
-def _subscriptions(make: _Maker) -> dict[str, pl.Expr]:
+def subscription_columns(make: Maker) -> dict[str, pl.Expr]:
+    """Columns of subscriptions, by name, over `row`."""
     row = pl.col("row")
     account, owner = make.account_of(row), make.owner_of(row)
     other = make.pick(row, "currency", {"USD": 5, "GBP": 5})
     return {
-        "subscription_number": _name("S", row),
-        "account_number": _name("A", account),
-        "invoice_owner_account_number": pl.when(owner != account).then(_name("A", owner)),
+        "subscription_number": named("S", row),
+        "account_number": named("A", account),
+        "invoice_owner_account_number": pl.when(owner != account).then(named("A", owner)),
         "status": make.pick(row, "status", {"Active": 98, "Draft": 2}),
         "contract_effective_date": pl.lit(date(2020, 1, 1)),
         "currency": pl.when(owner != account).then(make.currency(owner)).otherwise(other),
-        "bill_to_contact": pl.when(make.chance(row, "contact", 10)).then(_name("C", owner + make.roll(row, "who", 2))),
-        "sold_to_contact": _name("C", account),
+        "bill_to_contact": pl.when(make.chance(row, "contact", 10)).then(named("C", owner + make.roll(row, "who", 2))),
+        "sold_to_contact": named("C", account),
         "payment_term": make.pick(row, "own term", {"Net 30": 10, "Net 90": 2}),
         "invoice_group_number": make.group_number(account, row, "group"),
         "invoice_separately": make.chance(row, "separately", 3),
@@ -129,34 +131,34 @@ def _subscriptions(make: _Maker) -> dict[str, pl.Expr]:
     }
 
 
-def _charges(make: _Maker) -> dict[str, pl.Expr]:
+def _charges(make: Maker) -> dict[str, pl.Expr]:
     row = pl.col("row")
     subscription = row * SUBSCRIPTIONS // CHARGES
     recurring, counted = make.chance(row, "recurring", 85), make.chance(row, "counted", 40)
     fee, unit_price = make.roll(row, "fee", 5_000) * 100 + 999, make.roll(row, "unit price", 100_000) + 1
     sign = pl.when(make.chance(row, "negative", 1)).then(-1).otherwise(1)
     return {
-        "charge_number": _name("R", row),
-        "subscription_number": _name("S", subscription),
+        "charge_number": named("R", row),
+        "subscription_number": named("S", subscription),
         "rate_plan_name": make.pick(row, "plan", {"Basic": 50, "Team": 30, "Enterprise": 20}),
         "charge_name": make.pick(row, "name", {"Platform": 40, "Seats": 40, "Support": 20}),
         "charge_type": pl.when(recurring).then(pl.lit("Recurring")).otherwise(pl.lit("OneTime")),
         "charge_model": pl.when(counted).then(pl.lit("PerUnit")).otherwise(pl.lit("FlatFee")),
-        "price": _money(pl.when(counted).then(unit_price).otherwise(fee) * sign),
-        "quantity": pl.when(counted).then(_money(make.roll(row, "units", 100_000) * 10 + 5_000)),
+        "price": money(pl.when(counted).then(unit_price).otherwise(fee) * sign),
+        "quantity": pl.when(counted).then(money(make.roll(row, "units", 100_000) * 10 + 5_000)),
         "uom": pl.when(counted).then(pl.lit("Seat")),
         **_periods(make, row, make.cycle_day(make.owner_of(subscription)), recurring),
     }
 
 
-def _periods(make: _Maker, row: pl.Expr, day: pl.Expr, recurring: pl.Expr) -> dict[str, pl.Expr]:
+def _periods(make: Maker, row: pl.Expr, day: pl.Expr, recurring: pl.Expr) -> dict[str, pl.Expr]:
     """Dates of which one period is due, sometimes two; and a few charges that have not begun."""
     length = make.pick(row, "period", _PERIODS).replace_strict(_MONTHS, return_dtype=pl.Int64)
     in_arrears = make.chance(row, "arrears", 25)
     month = _MONTH - pl.when(in_arrears).then(length).otherwise(0)
     before, unbilled = make.roll(row, "periods before", 12), make.chance(row, "behind", 10).cast(pl.Int64)
     later = make.chance(row, "later", 2)
-    begun = _on_day(month - before * length, day)
+    begun = on_day(month - before * length, day)
     once = pl.lit(TARGET).dt.offset_by("-29d") + pl.duration(days=make.roll(row, "day", 30))
     start = pl.when(recurring).then(begun).otherwise(once)
     billed = recurring & ~later & (before > unbilled)
@@ -165,24 +167,24 @@ def _periods(make: _Maker, row: pl.Expr, day: pl.Expr, recurring: pl.Expr) -> di
         "billing_period": pl.when(recurring).then(make.pick(row, "period", _PERIODS)),
         "billing_timing": pl.when(in_arrears).then(pl.lit("IN_ARREARS")).otherwise(pl.lit("IN_ADVANCE")),
         "list_price_base": make.pick(row, "base", {"Per_Billing_Period": 80, "Per_Month": 20}),
-        "effective_start_date": pl.when(later).then(_on_day(pl.lit(_MONTH + 1), day)).otherwise(start),
-        "effective_end_date": pl.when(ends).then(_on_day(month + length, day)),
-        "charged_through_date": pl.when(billed).then(_on_day(month - unbilled * length, day)),
+        "effective_start_date": pl.when(later).then(on_day(pl.lit(_MONTH + 1), day)).otherwise(start),
+        "effective_end_date": pl.when(ends).then(on_day(month + length, day)),
+        "charged_through_date": pl.when(billed).then(on_day(month - unbilled * length, day)),
     }
 
 
-def _order_line_items(make: _Maker) -> dict[str, pl.Expr]:
+def _order_line_items(make: Maker) -> dict[str, pl.Expr]:
     row = pl.col("row")
     order, account = row // 2, row // 2 * 2
     return {
-        "order_number": _name("O", order),
+        "order_number": named("O", order),
         "item_number": (row % 2 + 1).cast(pl.String),
-        "account_number": _name("A", account),
+        "account_number": named("A", account),
         "item_name": make.pick(row, "item", {"Router": 50, "Cable": 30, "Installation": 20}),
         "item_category": make.pick(row, "category", {"Sales": 95, "Return": 5}),
         "item_state": make.pick(row, "state", {"SentToBilling": 96, "Executing": 4}),
-        "quantity": _money((make.roll(row, "units", 5) + 1) * 10_000),
-        "amount_per_unit": _money(make.roll(row, "price", 3_000_000) + 1),
+        "quantity": money((make.roll(row, "units", 5) + 1) * 10_000),
+        "amount_per_unit": money(make.roll(row, "price", 3_000_000) + 1),
         "bill_target_date": pl.lit(TARGET) + pl.duration(days=make.roll(row, "day", 31) - 29),
         "transaction_date": pl.lit(TARGET).dt.offset_by("-40d"),
         "payment_term": make.pick(row, "own term", {"Net 30": 5}),
@@ -191,15 +193,17 @@ def _order_line_items(make: _Maker) -> dict[str, pl.Expr]:
     }
 
 
-def _name(letter: str, row: pl.Expr) -> pl.Expr:
+def named(letter: str, row: pl.Expr) -> pl.Expr:
+    """A key made from a row's number: A-00000012."""
     return pl.format(f"{letter}-{{}}", row.cast(pl.String).str.zfill(8))
 
 
-def _money(ten_thousandths: pl.Expr) -> pl.Expr:
+def money(ten_thousandths: pl.Expr) -> pl.Expr:
+    """A decimal with four places, from how many of the fourth there are."""
     return (ten_thousandths.cast(_MONEY) / pl.lit(10_000, dtype=_MONEY)).cast(_MONEY)
 
 
-def _on_day(month: pl.Expr, day: pl.Expr) -> pl.Expr:
+def on_day(month: pl.Expr, day: pl.Expr) -> pl.Expr:
     """A day of a month, counted from the year 0, or the month's last day if it is shorter."""
     first = pl.date(month // 12, month % 12 + 1, 1)
     return pl.min_horizontal(first + pl.duration(days=day - 1), first.dt.month_end())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _DONE: Final = (0, 3)
 """Exit codes: done, and done with parked accounts."""
 
-_RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
+RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def measured(step: str, arguments: Sequence[str]) -> tuple[Measured, str]:
             raise RuntimeError(msg)
         printed.seek(0)
         cpu_seconds = usage.ru_utime + usage.ru_stime
-        return Measured(step, seconds, cpu_seconds, usage.ru_maxrss * _RSS_UNIT), printed.read()
+        return Measured(step, seconds, cpu_seconds, usage.ru_maxrss * RSS_UNIT), printed.read()
 
 
 def steps(book: Path, source: Path, target: date) -> Iterator[Measured]:
@@ -65,19 +65,20 @@ def steps(book: Path, source: Path, target: date) -> Iterator[Measured]:
     billfold = ["billfold", "--book", str(book)]
     run = [*billfold, "run", "--target-date", f"{target}", "--invoice-date", f"{target}", "--json"]
     yield measured("init", [*billfold, "init"])[0]
-    loaded, said = _told("load", [*billfold, "load", str(source), "--json"])
+    loaded, said = told("load", [*billfold, "load", str(source), "--json"])
     yield replace(loaded, rows=sum(table["rows"] for table in said.values()), unit="rows")
-    drafted, receipt = _told("run", run)
+    drafted, receipt = told("run", run)
     yield replace(drafted, rows=receipt["items"], unit="lines")
-    posted, said = _told("post", [*billfold, "post", receipt["bill_run_number"], "--json"])
+    posted, said = told("post", [*billfold, "post", receipt["bill_run_number"], "--json"])
     yield replace(posted, rows=said["invoices"] + said["credit_memos"], unit="documents")
-    again, said = _told("run again", run)
+    again, said = told("run again", run)
     if said["bill_run_number"] is not None:
         msg = "The second run billed something again."
         raise RuntimeError(msg)
     yield again
 
 
-def _told(step: str, arguments: Sequence[str]) -> tuple[Measured, Any]:
+def told(step: str, arguments: Sequence[str]) -> tuple[Measured, Any]:
+    """`measured`, for a module that prints one JSON document."""
     done, printed = measured(step, arguments)
     return done, json.loads(printed)

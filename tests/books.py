@@ -1,22 +1,36 @@
 """Small whole books as plain dicts of rows, made to collide, and how they get into a real book.
 
 Few values, each in several spellings: blank in three ways, capitals, blanks at the ends, `_`, quotes, accents.
-Many days at the ends of months. An account's dates mostly fall on its bill cycle day, since parts of periods only
-park it.
+Many days at the ends of months. An account's dates mostly fall on its bill cycle day. What parks an account is rare,
+since the others say more.
 """
 
 from __future__ import annotations
 
-import calendar
 import json
 import shutil
 import tempfile
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
+from charges import (
+    CUSTOM,
+    CYCLE_DAYS,
+    EARLY,
+    PRICES,
+    QUANTITIES,
+    Draw,
+    Rows,
+    day,
+    discount,
+    one,
+    rarely,
+    segments,
+    usage_of,
+)
 from hypothesis import strategies as st
 
 from billfold.book import Book, Change, Commit
@@ -25,28 +39,21 @@ from billfold.intake import load
 from billfold.requests import RunRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    Draw = Callable[[st.SearchStrategy[Any]], Any]
 
-Rows: TypeAlias = dict[str, Any]
-
-TABLES: Final = ("accounts", "subscriptions", "rate_plan_charges", "order_line_items", "sequence_sets")
+TABLES: Final = ("accounts", "subscriptions", "rate_plan_charges", "usage", "order_line_items", "sequence_sets")
 ACCOUNTS: Final = ("A", "a", "A_B", 'Zoë "7"', "O'Hara; --", "0012")
 CONTACTS: Final = (None, None, "", " ", "Ray", "ray", " Ray ", "Ray_", "O'Brien", 'Łucja "Q"')
 TERMS: Final = (None, None, "Net 30", "Due Upon Receipt", " Net 30")
 NUMBERS: Final = (None, None, None, "", " ", "PO #1", "po #1", "  PO #1 ", "É_1", "é_1")
-CUSTOM: Final = (None, "", " ", "A", "a", "A_B", "B", "B_C", "C", "É")
 CURRENCIES: Final = ("EUR", "EUR", "JPY", "KWD", "CHF")
-PRICES: Final = ("10", "99.99", "0", "-10", "0.005", "-0.005", "3.335", "-3.335", "0.0125", "1234.5", "0.000000001")
-QUANTITIES: Final = ("1", "3", "2.5", "0", "0.000000001", "1000")
-MONTHS: Final = tuple((2023, m) for m in (10, 11, 12)) + tuple((2024, m) for m in range(1, 7))
-ODD_DAYS: Final = ("2024-02-28", "2024-02-29", "2024-03-01", "2023-12-31", "2024-01-15", "2024-04-30", "2024-05-31")
-CYCLE_DAYS: Final = (1, 15, 29, 30, 31)
 TARGETS: Final = (
     date(2023, 12, 31), date(2024, 1, 31), date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1), date(2024, 3, 31),
     date(2024, 4, 30), date(2024, 5, 15), date(2024, 6, 30),
 )  # fmt: skip
+
+TERMS_END: Final = ("2024-05-31", "2024-09-15", "2025-03-31")
 
 CHARGE_FIELDS: Final = (
     ("Subscription", "Region__c"), ("Subscription", "Unit__c"), ("Subscription", "Code__c"),
@@ -71,6 +78,7 @@ _STANDING: Final[Mapping[str, Rows]] = {
         "charge_number": "standing", "segment": 1, "subscription_number": "standing", "charge_type": "Recurring",
         "charge_model": "FlatFee", "price": "5", "billing_period": "Month", "Region__c": "A",
     },
+    "usage": {"usage_id": "standing", "account_number": "standing", "quantity": "1", "start_date": "2024-01-01"},
     "order_line_items": {
         "order_number": "standing", "item_number": "1", "account_number": "standing", "amount_per_unit": "1",
         "item_state": "SentToBilling", "bill_target_date": "2024-01-01", "Region__c": "A", "Unit__c": "B", "Code__c": 1,
@@ -80,9 +88,9 @@ _STANDING: Final[Mapping[str, Rows]] = {
 
 
 @st.composite
-def books(draw: Draw) -> dict[str, Any]:
+def books(draw: Draw, most: int = len(ACCOUNTS)) -> dict[str, Any]:
     """A whole book: rows by table, settings and grouping configurations."""
-    count = draw(st.integers(2, len(ACCOUNTS)))
+    count = draw(st.integers(2, most))
     registered = draw(st.booleans())
     book: dict[str, Any] = {table: [dict(_STANDING[table])] for table in TABLES if table in _STANDING}
     book["sequence_sets"] = _sequence_sets() if registered else []
@@ -101,10 +109,10 @@ def _sequence_sets() -> list[Rows]:
 def _account(draw: Draw, number: str, sets: Sequence[str | None]) -> Rows:
     return {
         "account_number": number,
-        "currency": _one(draw, CURRENCIES),
-        "bill_cycle_day": _one(draw, CYCLE_DAYS),
-        "status": _one(draw, (*["Active"] * 9, "Draft")),
-        "sold_to_contact": _one(draw, CONTACTS),
+        "currency": one(draw, CURRENCIES),
+        "bill_cycle_day": one(draw, CYCLE_DAYS),
+        "status": one(draw, (*["Active"] * 9, "Draft")),
+        "sold_to_contact": one(draw, CONTACTS),
         **_attributes(draw, sets),
     }
 
@@ -114,123 +122,84 @@ def _attributes(draw: Draw, sets: Sequence[str | None]) -> Rows:
     if draw(st.booleans()):
         return {}
     return {
-        "bill_to_contact": _one(draw, CONTACTS),
-        "payment_term": _one(draw, TERMS),
-        "invoice_template": _one(draw, (None, None, "T1")),
-        "sequence_set": _one(draw, sets),
-        "communication_profile": _one(draw, (None, None, "P1")),
+        "bill_to_contact": one(draw, CONTACTS),
+        "payment_term": one(draw, TERMS),
+        "invoice_template": one(draw, (None, None, "T1")),
+        "sequence_set": one(draw, sets),
+        "communication_profile": one(draw, (None, None, "P1")),
     }
 
 
 def _fill(draw: Draw, book: dict[str, Any], account: Rows, sets: Sequence[str | None]) -> None:
-    for _ in range(draw(st.integers(0, 2))):
+    for _ in range(one(draw, (0, 1, 1, 2))):
         subscription = _subscription(draw, book, account, sets)
         book["subscriptions"].append(subscription)
-        for _ in range(draw(st.integers(1, 2))):
-            book["rate_plan_charges"] += _segments(draw, book, account, subscription)
+        for _ in range(one(draw, (1, 2, 2, 3))):
+            book["rate_plan_charges"] += segments(draw, book, account, subscription)
+        for _ in range(one(draw, (0, 0, 1, 2, 3))):
+            book["rate_plan_charges"].append(discount(draw, book, account, subscription))
+    for _ in range(one(draw, (0, 1, 2, 4))):
+        book["usage"] += usage_of(draw, book, account)
     for _ in range(draw(st.integers(0, 3))):
         book["order_line_items"].append(_order_line(draw, book, account, sets))
 
 
 def _carrier(draw: Draw, book: dict[str, Any], account: Rows, sets: Sequence[str | None]) -> Rows:
     """What subscriptions and order lines have in common."""
-    owner = _one(draw, (*[account] * 5, *book["accounts"][1:]))
+    owner = one(draw, (*[account] * 5, *book["accounts"][1:]))
     same = owner["currency"] == account["currency"]
     return {
         "account_number": account["account_number"],
         "invoice_owner_account_number": None if owner is account else owner["account_number"],
-        "currency": _one(draw, (*([None] * 4 if same else []), "", "EUR") if same else ("EUR", owner["currency"])),
-        "sold_to_contact": _one(draw, CONTACTS),
-        "invoice_group_number": _one(draw, NUMBERS),
-        "Region__c": _one(draw, CUSTOM),
-        "Unit__c": _one(draw, CUSTOM),
+        "currency": one(draw, (*([None] * 4 if same else []), "", "EUR") if same else ("EUR", owner["currency"])),
+        "sold_to_contact": one(draw, CONTACTS),
+        "invoice_group_number": one(draw, NUMBERS),
+        "Region__c": one(draw, CUSTOM),
+        "Unit__c": one(draw, CUSTOM),
         **_attributes(draw, sets),
     }
 
 
 def _subscription(draw: Draw, book: dict[str, Any], account: Rows, sets: Sequence[str | None]) -> Rows:
-    status = _one(draw, (*["Active"] * 7, "Cancelled", "Draft", "Expired", "Suspended"))
-    contract = _day(draw, account)
+    status = one(draw, (*["Active"] * 7, "Cancelled", "Draft", "Expired", "Suspended"))
+    contract = day(draw, account, months=EARLY)
     return {
         **_carrier(draw, book, account, sets),
         "subscription_number": f"S-{len(book['subscriptions'])}",
-        "Code__c": _one(draw, (None, "1", "2")),
+        "Code__c": one(draw, (None, "1", "2")),
         "status": status,
-        "term_type": _one(draw, (None, "TERMED", "EVERGREEN")),
+        "term_type": one(draw, (None, "TERMED", "EVERGREEN")),
         "contract_effective_date": contract,
-        "service_activation_date": _rarely(draw, _day(draw, account)),
-        "customer_acceptance_date": _rarely(draw, _day(draw, account)),
-        "subscription_start_date": _rarely(draw, _day(draw, account)),
-        "term_start_date": _rarely(draw, _day(draw, account)),
-        "term_end_date": _rarely(draw, _day(draw, account, "2025-03-31")),
-        "cancelled_date": _day(draw, account) if status == "Cancelled" else None,
-        "invoice_separately": _rarely(draw, value=True),
-    }
-
-
-def _segments(draw: Draw, book: dict[str, Any], account: Rows, subscription: Rows) -> list[Rows]:
-    """One charge, of one segment or of two that follow each other."""
-    kind = _one(draw, ("OneTime", *["Recurring"] * 4, "Usage"))
-    aligned = draw(st.booleans())
-    counted = kind != "Usage" and draw(st.booleans())
-    charge = {
-        "charge_number": f"C-{len(book['rate_plan_charges'])}",
-        "segment": 1,
-        "subscription_number": subscription["subscription_number"],
-        "product_rate_plan_charge_id": _one(draw, (None, "P1", "p1")),
-        "charge_type": kind,
-        "charge_model": "PerUnit" if counted else "FlatFee",
-        "price": _one(draw, PRICES),
-        "quantity": _one(draw, QUANTITIES) if counted else None,
-        **_periods(draw, "ChargeTriggerDay" if aligned else None),
-        "trigger_event": _one(draw, (None, None, "ServiceActivation", "CustomerAcceptance", "SpecificDate")),
-        "effective_start_date": _often(draw, _day(draw, account)),
-        "Region__c": _one(draw, CUSTOM),
-    }
-    change = _day(draw, account)
-    start = charge["effective_start_date"]
-    if start is None or change <= start or draw(st.booleans()):
-        return [charge]
-    later = {"segment": 2, "price": _one(draw, PRICES), "effective_start_date": change}
-    return [{**charge, "effective_end_date": change}, {**charge, **later}]
-
-
-def _periods(draw: Draw, cycle_type: str | None) -> Rows:
-    """Billing periods; without a `cycle_type`, of any kind."""
-    length = _one(draw, (*["Month"] * 4, "Quarter", "Semi_Annual", "Annual", "Specific_Months"))
-    chosen = cycle_type or _one(draw, (None, "SpecificDayofMonth", "SubscriptionStartDay", "ChargeTriggerDay"))
-    alignments = (None, None, "AlignToSubscriptionStart", "AlignToTermStart")
-    return {
-        "billing_period": length,
-        "specific_billing_period": 2 if length == "Specific_Months" else None,
-        "billing_timing": _one(draw, (None, None, "IN_ARREARS")),
-        "bill_cycle_type": chosen,
-        "bill_cycle_day": _one(draw, CYCLE_DAYS) if chosen == "SpecificDayofMonth" else None,
-        "billing_period_alignment": None if cycle_type else _one(draw, alignments),
-        "list_price_base": _one(draw, (None, None, "Per_Month")),
+        "service_activation_date": rarely(draw, day(draw, account)),
+        "customer_acceptance_date": rarely(draw, day(draw, account)),
+        "subscription_start_date": rarely(draw, day(draw, account)),
+        "term_start_date": rarely(draw, day(draw, account)),
+        "term_end_date": one(draw, (None, None, day(draw, account), *TERMS_END)),
+        "cancelled_date": day(draw, account) if status == "Cancelled" else None,
+        "invoice_separately": rarely(draw, value=True),
     }
 
 
 def _order_line(draw: Draw, book: dict[str, Any], account: Rows, sets: Sequence[str | None]) -> Rows:
     listed = draw(st.booleans())
     priced = (
-        {"list_price_per_unit": _one(draw, PRICES), **_one(draw, _DISCOUNTS)}
+        {"list_price_per_unit": one(draw, PRICES), **one(draw, _DISCOUNTS)}
         if listed
-        else {"amount_per_unit": _one(draw, PRICES)}
+        else {"amount_per_unit": one(draw, PRICES)}
     )
     return {
         **_carrier(draw, book, account, sets),
         **priced,
-        "order_number": _one(draw, ("O1", "O2", "o_1")),
+        "order_number": one(draw, ("O1", "O2", "o_1")),
         "item_number": str(len(book["order_line_items"])),
-        "item_name": _one(draw, (None, "Bolt", "bolt", " ")),
-        "item_type": _one(draw, (None, "Fee")),
-        "item_category": _one(draw, (None, None, None, "Return")),
-        "item_state": _one(draw, (*["SentToBilling"] * 6, "Executing", "Booked", "Complete", "Canceled")),
-        "quantity": _one(draw, (None, *QUANTITIES, "-1")),
-        "bill_target_date": _day(draw, account),
-        "transaction_date": _rarely(draw, _day(draw, account)),
-        "Code__c": _one(draw, (None, 1, 2)),
+        "item_name": one(draw, (None, "Bolt", "bolt", " ")),
+        "item_type": one(draw, (None, "Fee")),
+        "item_category": one(draw, (None, None, None, "Return")),
+        "item_state": one(draw, (*["SentToBilling"] * 6, "Executing", "Booked", "Complete", "Canceled")),
+        "quantity": one(draw, (None, *QUANTITIES, "-1")),
+        "bill_target_date": day(draw, account),
+        "transaction_date": rarely(draw, day(draw, account)),
+        "Code__c": one(draw, (None, 1, 2)),
     }
 
 
@@ -254,9 +223,14 @@ def _rules(draw: Draw, accounts: Sequence[str]) -> dict[str, Any]:
         "long_period_proration": ("month_first", "by_day"),
         "rounding_increment.CHF": ("0.01", "0.05"),
         "rounding_increment.JPY": ("1", "1", "10"),
+        "uom_decimals.GB": ("0", "2", "9"),
+        "uom_rounding.GB": ("up", "down"),
+        "usage_without_records": ("bill", "bill", "skip"),
+        "credit_basis": ("used_part", "unused_part"),
+        "credit_one_time": ("no", "yes"),
     }
     return {
-        "settings": {name: _one(draw, values) for name, values in choices.items()},
+        "settings": {name: one(draw, values) for name, values in choices.items()},
         "default_grouping": default,
         "own_groupings": [{**own, "accounts": sorted(owners)}] if own else [],
     }
@@ -270,27 +244,6 @@ def groupings(draw: Draw, name: str) -> dict[str, Any]:
     sides = {"subscriptionGroup": charges, "orderLineItemGroup": orders}
     meta = {side: [{"objectType": o, "field": f} for o, f in fields] for side, fields in sides.items() if fields}
     return {"name": name, "meta": meta}
-
-
-def _day(draw: Draw, account: Rows, *others: str) -> str:
-    """Mostly the account's bill cycle day of some month."""
-    if draw(st.integers(0, 9)) == 9:
-        return str(_one(draw, (*ODD_DAYS, *others)))
-    year, month = _one(draw, MONTHS)
-    day = min(account["bill_cycle_day"], calendar.monthrange(year, month)[1])
-    return date(year, month, day).isoformat()
-
-
-def _one(draw: Draw, values: Sequence[Any]) -> Any:  # noqa: ANN401 - whatever the values are
-    return draw(st.sampled_from(values))
-
-
-def _rarely(draw: Draw, value: object) -> object:
-    return _one(draw, (None, None, None, value))
-
-
-def _often(draw: Draw, value: object) -> Any:  # noqa: ANN401 - whatever the value is
-    return _one(draw, (value, value, value, None))
 
 
 # --- into a real book -------------------------------------------------------------------------------------------
@@ -316,6 +269,12 @@ class Shelf:
                 for number, names in enumerate(loads or (TABLES,)):
                     _load(book, Path(scratch) / f"load {number}", {t: tables.get(t, ()) for t in names})
                 yield book
+
+
+def load_more(book: Book, tables: Mapping[str, Sequence[Rows]]) -> None:
+    """Load further or changed rows into a book."""
+    with tempfile.TemporaryDirectory() as scratch:
+        _load(book, Path(scratch) / "more", tables)
 
 
 def _load(book: Book, folder: Path, tables: Mapping[str, Sequence[Rows]]) -> None:

@@ -139,6 +139,9 @@ class Inputs:
     accounts: pl.LazyFrame
     all_accounts: pl.LazyFrame
     subscriptions: pl.LazyFrame
+    charged: pl.LazyFrame
+    """Subscriptions, at least those of `rate_plan_charges`."""
+
     rate_plan_charges: pl.LazyFrame
     discounts: pl.LazyFrame
     usage_charges: Callable[[], pl.LazyFrame]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from billfold.lines import ID_DIGITS, Documents
+from billfold.rows import Only
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 SHARD: Final = 1_500_000
 """Charges and order lines of a shard, about; a line takes some 3 KiB on its way."""
 
+FEW: Final = 300_000
+"""Up to so many charges and order lines, it pays to read them before their subscriptions."""
+
 _IDS: Final = ("invoice_id", "credit_memo_id", "invoice_item_id", "credit_memo_item_id", "applied_to_item_id")
 
 
@@ -25,12 +29,28 @@ def shards(inputs: Inputs) -> list[Inputs]:
     """The inputs, split by ranges of account numbers, in order. No line and no document needs two accounts."""
     count = math.ceil(inputs.work / SHARD)
     if count <= 1:
-        return [inputs]
+        return [_few(inputs) if inputs.work <= FEW else inputs]
     numbers = inputs.accounts.select("account_number").sort("account_number").collect()["account_number"]
     size = math.ceil(numbers.len() / count)
-    parts = [numbers[start : start + size] for start in range(0, numbers.len(), size)]
-    number = pl.col("account_number")
-    return [replace(inputs, accounts=inputs.accounts.filter(number.is_between(p[0], p[-1]))) for p in parts]
+    parts = (numbers[start : start + size] for start in range(0, numbers.len(), size))
+    return [_of_accounts(inputs, part[0], part[-1]) for part in parts]
+
+
+def _few(inputs: Inputs) -> Inputs:
+    """Few charges: the other subscriptions' attributes need not be read."""
+    charges = inputs.rate_plan_charges.collect()
+    numbers = Only(among=charges["subscription_number"].unique())
+    return replace(inputs, rate_plan_charges=charges.lazy(), charged=numbers.of(inputs.charged))
+
+
+def _of_accounts(inputs: Inputs, first: str, last: str) -> Inputs:
+    """Inputs for the accounts from a first to a last one."""
+    inside = pl.col("account_number").is_between(pl.lit(first), pl.lit(last))
+    owner = pl.coalesce("invoice_owner_account_number", "account_number")
+    charged = inputs.charged.filter(owner.is_between(pl.lit(first), pl.lit(last)))
+    numbers = charged.select("subscription_number").collect()["subscription_number"]
+    charges = inputs.rate_plan_charges.filter(pl.col("subscription_number").is_in(numbers.implode()))
+    return replace(inputs, accounts=inputs.accounts.filter(inside), rate_plan_charges=charges, charged=charged)
 
 
 def joined(parts: Sequence[Documents]) -> Documents:
@@ -49,7 +69,7 @@ def _widened(rows: pl.DataFrame, digits: int, whole: Documents) -> pl.DataFrame:
     """Rows whose ids of this run's documents have more digits; ids of earlier runs stay as they are."""
     run = (whole.invoices if whole.invoices.height else whole.credit_memos)["bill_run_number"][0]
     there = [c for c in _IDS if c in rows.columns]
-    return rows.with_columns(_wide(pl.col(c), run, digits) for c in there)
+    return rows.with_columns(_wide(pl.col(c), run, digits).alias(c) for c in there)
 
 
 def _wide(number: pl.Expr, run: str, digits: int) -> pl.Expr:

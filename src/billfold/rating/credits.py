@@ -48,7 +48,7 @@ class Credits:
 def concerned(charges: pl.DataFrame, target: date, settings: Mapping[str, str]) -> pl.DataFrame:
     """Segments of which something billed may have to be given back, or more to be billed, by the target date.
 
-    Adds `cut` (the end beyond which items are credited, if any) and `is_repriced`.
+    Adds `cut` (the end beyond which items are credited, if any), `ended` (the end, if it has come) and `is_repriced`.
     """
     recurring, once = pl.col("charge_type") == "Recurring", pl.col("charge_type") == "OneTime"
     cut = pl.when(recurring & is_overbilled() & (pl.col("excess") <= target)).then("excess")
@@ -56,6 +56,7 @@ def concerned(charges: pl.DataFrame, target: date, settings: Mapping[str, str]) 
     removed = once & ~serves() & (settings["credit_one_time"] == "yes")
     reviewed = pl.col("here") & recurring & pl.col("is_reviewed")
     flagged = charges.with_columns(
+        ended=pl.when(recurring & (pl.col("end") <= target)).then("end"),
         cut=pl.when(removed & pl.col("here")).then(pl.col("through").dt.offset_by("-1d")).otherwise(cut),
         is_repriced=pl.col("here") & repriced & (recurring | once),
     ).filter(pl.col("cut").is_not_null() | pl.col("is_repriced") | reviewed)
@@ -137,7 +138,7 @@ def _valued(rows: pl.DataFrame, money: Money) -> pl.DataFrame:
     following = pl.col("last_left").dt.offset_by("1d")
     spans = rows.with_columns(
         is_cut=cut_off.fill_null(value=False), is_moved=recurring & moved, used_from=begin,
-        used_to=pl.min_horizontal(following, "cut"), following=following,
+        used_to=pl.min_horizontal(following, "cut", "ended"), following=following,
     ).filter(pl.col("is_cut") | pl.col("is_moved") | pl.col("is_repriced"))  # fmt: skip
     priced = pl.concat([
         *(_shares(grid, spans.filter(recurring & grid.holds()), money.settings) for grid in GRIDS),
@@ -231,9 +232,9 @@ def _discounts(rows: pl.DataFrame, items: pl.LazyFrame, discounts: pl.DataFrame,
         amount="basis", service_start_date="first"
     )  # fmt: skip
     due = discounts_on(base, discounts, money, only=met.select("line", *_KEY)).select("line", *_KEY, off="amount")
-    delta = pl.when(pl.col("by_unused") & (pl.col("rest") != 0)).then(-pl.col("off")).otherwise(
-        pl.col("off") - pl.col("left_of")
-    )  # fmt: skip
+    difference = pl.col("off") - pl.col("left_of")
+    unused = pl.when(pl.col("rest") == 0).then(-pl.col("left_of")).otherwise(-pl.col("off"))
+    delta = pl.when("by_unused").then(unused).otherwise(difference)
     return (
         met.join(due, on=["line", *_KEY], how="left", maintain_order="left")
         .with_columns(pl.col("off").fill_null(0))

@@ -21,6 +21,10 @@ _LEVELS: Final = {
 }
 """What a discount shares with the lines that it reduces; also the order in which levels apply."""
 
+_OF_LINES: Final = (
+    "line", "amount", "currency", "charge_type", "service_start_date", "subscription_number", "rate_plan_name",
+    "subscriber",
+)  # fmt: skip
 _HUNDRED: Final = pl.lit(100, dtype=WIDE)
 
 
@@ -47,7 +51,7 @@ def discounts_on(
 
 def _applied(lines: pl.DataFrame, discounts: pl.DataFrame, only: pl.DataFrame | None) -> pl.DataFrame:
     """Which discounts apply to which lines, numbered in order (`nth`) per line, the stacked ones first."""
-    positive = lines.filter(pl.col("amount") > 0)
+    positive = lines.filter(pl.col("amount") > 0).select(_OF_LINES)
     level = pl.coalesce("discount_level", pl.lit("subscription"))
     met = [
         positive.join(discounts.filter(level == name).with_columns(rank=pl.lit(n)), on=shared, nulls_equal=True)

@@ -40,7 +40,8 @@ def _plain(rows: pl.DataFrame) -> pl.DataFrame:
     beyond = pl.max_horizontal(_number("units") - _number("included_units").fill_null(_ZERO), _ZERO)
     flat, counted = model == "FlatFee", model == "PerUnit"
     factor = pl.when(flat).then(pl.lit(1, dtype=WIDE)).when(counted).then(_number("units")).otherwise(beyond)
-    price = pl.when(flat | counted).then(_number("price") * pl.col("multiplier")).otherwise(_number("overage_price"))
+    of_one = pl.when(flat | counted).then(_number("price")).otherwise(_number("overage_price"))
+    price = of_one * pl.col("multiplier")
     prerated = model.is_in(["PreratedPerUnit", "PreratedPricing"])
     product = _product(factor, price)
     return rows.with_columns(

@@ -47,14 +47,18 @@ class Used:
     processed: pl.DataFrame
 
 
-def with_usage(periods: pl.DataFrame, usage: Usage, rivals: Rivals, settings: Mapping[str, str]) -> Used:
-    """Periods [service_start, service_end) of usage charges with what was used in them."""
+def with_usage(
+    periods: pl.DataFrame, subscribers: pl.Series, usage: Usage, rivals: Rivals, settings: Mapping[str, str]
+) -> Used:
+    """Periods [service_start, service_end) of usage charges with what was used in them.
+
+    `subscribers` are the accounts whose subscriptions have the charges.
+    """
     numbered = periods.with_row_index("period")
     first, end = periods.select(pl.col("service_start").min(), pl.col("service_end").max()).row(0)
-    wanted = pl.col("charge_number").is_null() | pl.col("charge_number").is_in(
-        periods["charge_number"].unique().implode()
-    )
-    window = usage(first, end).select(RECORD).filter(wanted).collect()
+    told = pl.col("charge_number").is_in(periods["charge_number"].unique().implode())
+    untold = pl.col("charge_number").is_null() & pl.col("account_number").is_in(subscribers.implode())
+    window = usage(first, end).select(RECORD).filter(told | untold).collect()
     records = with_charges(window, rivals)
     found = _placed(records, numbered)
     sums = found.group_by("period").agg(

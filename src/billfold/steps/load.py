@@ -38,6 +38,7 @@ def load(read: Read, settings: Mapping[str, str], request: RunRequest) -> Inputs
         accounts=_selected(accounts, request),
         all_accounts=accounts,
         subscriptions=subscriptions,
+        charged=subscriptions,
         rate_plan_charges=charges if request.subscriptions else charges.clear(),
         discounts=_discounts(read),
         usage_charges=lambda: _of_kind(read, "charge_type", "Usage"),

@@ -17,7 +17,7 @@ from billfold.rating.amounts import Money, with_amounts
 from billfold.rating.credits import Credits, credits_of
 from billfold.rating.discounts import discounts_on
 from billfold.rating.due import FOR_GRIDS, due, is_ratable, is_usage, may_owe, next_due
-from billfold.rating.spans import with_spans
+from billfold.rating.spans import is_overbilled, with_spans
 from billfold.rating.usage import Used, with_usage, without_usage
 
 if TYPE_CHECKING:
@@ -39,14 +39,15 @@ def rate(carriers: Carriers, target: date, settings: Mapping[str, str], currenci
     """Everything owed up to the target date, inclusive, priced and rounded once."""
     money = Money(settings, currencies)
     charges = with_spans(carriers.charges).with_row_index("row")
-    used = _used(due(charges, target, settings), carriers, settings)
+    used = _used(due(charges, target, settings), charges, carriers, settings)
     periods = with_amounts(used.periods, money)
     back = credits_of(charges, carriers.items, carriers.discounts, target, money)
     ordered = _order_lines(carriers.order_lines, target, money)
     found = (ordered, _charge_lines(periods, charges), _credit_lines(back, money))
     regular = pl.concat([f.filter(pl.col("amount").is_not_null()) for f in found])
     too_large = pl.concat([f.filter(pl.col("amount").is_null()) for f in found])
-    lines = _with_discounts(regular.with_row_index("line"), back, carriers.discounts, money)
+    new = regular.height - found[-1]["amount"].count()
+    lines = _with_discounts(regular.with_row_index("line"), new, back, carriers.discounts, money)
     troubles = [*_unrated(charges, target), *_unpriced(periods), _too_large(too_large)]
     return Rated(
         lines.select(LINE.names()),
@@ -56,12 +57,13 @@ def rate(carriers: Carriers, target: date, settings: Mapping[str, str], currenci
     )
 
 
-def _used(periods: pl.DataFrame, carriers: Carriers, settings: Mapping[str, str]) -> Used:
+def _used(periods: pl.DataFrame, charges: pl.DataFrame, carriers: Carriers, settings: Mapping[str, str]) -> Used:
     """Periods with the units that they rate: what was bought, or what was used in them."""
     bought, measured = periods.filter(~is_usage()), periods.filter(is_usage())
     if measured.is_empty():
         return Used(without_usage(bought), USED.to_frame())
-    used = with_usage(measured, carriers.usage, carriers.usage_charges, settings)
+    subscribers = charges["subscriber"].gather(measured["row"].unique()).unique()
+    used = with_usage(measured, subscribers, carriers.usage, carriers.usage_charges, settings)
     counted = used.periods
     if settings["usage_without_records"] == "skip":
         counted = counted.filter((pl.col("records") > 0) | (pl.col("charge_model") == "FlatFee"))
@@ -149,10 +151,14 @@ def _credit_wording(settings: Mapping[str, str], back: pl.Expr | None = None) ->
     )  # fmt: skip
 
 
-def _with_discounts(regular: pl.DataFrame, back: Credits, discounts: pl.DataFrame, money: Money) -> pl.DataFrame:
-    """All lines: the regular ones, then discounts on new amounts, then differences to discounts that were given."""
-    new = regular.filter(pl.col("applied_to_item_id").is_null(), pl.col("amount") > 0)
-    found = [] if discounts.is_empty() else [discounts_on(new, discounts, money)]
+def _with_discounts(
+    regular: pl.DataFrame, new: int, back: Credits, discounts: pl.DataFrame, money: Money
+) -> pl.DataFrame:
+    """All lines: the regular ones, then discounts on new amounts, then differences to discounts that were given.
+
+    The first `new` lines are new amounts, the others differences to earlier ones.
+    """
+    found = [] if discounts.is_empty() else [discounts_on(regular.head(new), discounts, money)]
     if back.discounts.height:
         credited = back.rows.select("line", of_item="item_id").join(
             regular.select("applied_to_item_id", at="line"), left_on="of_item", right_on="applied_to_item_id"
@@ -222,7 +228,8 @@ def _unrated(charges: pl.DataFrame, target: date) -> list[pl.DataFrame]:
         "charge_type", "charge_model", "billing_period", "bill_cycle_type", "billing_period_alignment",
         "list_price_base", separator=" ", ignore_nulls=True,
     )  # fmt: skip
-    unknown = charges.filter(may_owe(target) & ~is_ratable())
+    over = is_overbilled() & (pl.col("excess") <= target) & (pl.col("charge_type") == "Recurring")
+    unknown = charges.filter((may_owe(target) | over.fill_null(value=False)) & ~is_ratable())
     return [_troubles(unknown, "{} is a kind of charge that is not rated yet ({})", kind)]
 
 

@@ -67,7 +67,7 @@ def resolve(inputs: Inputs) -> Carriers:
 
 def _of_charges(inputs: Inputs, charges: pl.LazyFrame) -> pl.LazyFrame:
     """Charges with the dates of their subscriptions, those that can be billed, whoever pays."""
-    dates = _subscriptions(inputs).select(*_OF_SUBSCRIPTIONS)
+    dates = _billable(inputs.subscriptions).select(*_OF_SUBSCRIPTIONS)
     return charges.join(dates, on="subscription_number")
 
 
@@ -85,7 +85,7 @@ def _discounts(charges: pl.DataFrame) -> pl.DataFrame:
 
 def _owners(inputs: Inputs, lines: pl.LazyFrame) -> pl.LazyFrame:
     """The run's accounts, as defaults of their lines, and whether anything of theirs carries a group number."""
-    active = _subscriptions(inputs).filter(status="Active").select("owner", "invoice_group_number")
+    active = _billable(inputs.subscriptions).filter(status="Active").select("owner", "invoice_group_number")
     numbered = (
         pl.concat([active, lines.select("owner", "invoice_group_number")])
         .filter(_given("invoice_group_number").is_not_null())
@@ -103,10 +103,10 @@ def _owners(inputs: Inputs, lines: pl.LazyFrame) -> pl.LazyFrame:
     return marked.with_columns(pl.col("account_has_numbers").fill_null(value=False))
 
 
-def _subscriptions(inputs: Inputs) -> pl.LazyFrame:
+def _billable(subscriptions: pl.LazyFrame) -> pl.LazyFrame:
     """Subscriptions that can be billed, with their invoice owner (spec/bill_run.md B23)."""
     owner = pl.coalesce("invoice_owner_account_number", "account_number")
-    billable = inputs.subscriptions.filter(~pl.col("status").is_in(["Draft", "Expired"]))
+    billable = subscriptions.filter(~pl.col("status").is_in(["Draft", "Expired"]))
     return billable.with_columns(owner=owner, subscriber="account_number")
 
 
@@ -116,7 +116,7 @@ def _charges(inputs: Inputs, owners: pl.LazyFrame, groups: Mapping[str | None, M
     asked = [pl.col(c).alias(SUBSCRIPTION + c) for c in fields(groups, "Subscription", known)]
     own = fields(groups, "RatePlanCharge", inputs.rate_plan_charges.collect_schema().names())
     subscriptions = (
-        _subscriptions(inputs)
+        _billable(inputs.charged)
         .join(_sold_to(inputs), on="account_number", how="left")
         .join(owners, on="owner")
         .with_columns(asked)
