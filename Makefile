@@ -54,7 +54,7 @@ types: setup-dev ## check the types with mypy
 	$(PY) -m mypy
 
 unit: setup-dev ## run the tests
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses auto --dist worksteal
 
 format: setup-dev ## format the code and mend what ruff can mend safely
 	$(PY) -m ruff check --fix-only .

@@ -133,7 +133,8 @@ class Inputs:
 
     `rate_plan_charges` are the charges that may owe something, with their progress; `discounts` and `usage_charges`
     all charges of these kinds. `items` are those of documents that count, signed as owed. What few runs need, or
-    only for some days, is read when it is asked for: `usage` takes a first and a last start date.
+    only for some days, is read when it is asked for: `usage` takes a first and a last start date,
+    `processed` says which records were billed.
     """
 
     accounts: pl.LazyFrame
@@ -146,6 +147,7 @@ class Inputs:
     discounts: pl.LazyFrame
     usage_charges: Callable[[], pl.LazyFrame]
     usage: Callable[[date, date], pl.LazyFrame]
+    processed: Callable[[pl.Series], pl.Series]
     order_line_items: pl.LazyFrame
     items: pl.LazyFrame
     billed_order_lines: pl.LazyFrame
@@ -173,6 +175,7 @@ class Carriers:
     discounts: pl.DataFrame
     usage_charges: Callable[[], pl.LazyFrame]
     usage: Callable[[date, date], pl.LazyFrame]
+    processed: Callable[[pl.Series], pl.Series]
     items: pl.LazyFrame
 
 

@@ -72,31 +72,29 @@ def _line(book: Book, head: Head, request: RunRequest, progress: Progress) -> tu
     settings, sequence_sets = current(read("settings").collect()), read("sequence_sets").collect()
     inputs = load(read, settings, request)
     accounts = _accounts(inputs.all_accounts, inputs.accounts, request)
-    counters: Mapping[str, int] = book.counters()
-    parts = []
+    counters, parts = book.counters(), []
     run = RunIdentity(bill_run_number=f"BR-{counters.get('bill_run', 0) + 1:08d}", snapshot_id=head.snapshot_id)
     split = shards(inputs)
     for number, shard in enumerate(split):
         progress("rating and grouping", 0.1 + 0.6 * number / len(split))
-        documents, counters = _documents(shard, run, sequence_sets, counters)
+        documents = _documents(shard, run, sequence_sets)
         parts.append(documents)
         run = run.after(documents.invoices.height + documents.credit_memos.height)
+    whole = joined(parts)
+    drafts = number_drafts(Headers.of(whole, counters), sequence_sets)
     canceled = read("bill_runs").filter(status="Canceled")
     known = read("parked_accounts").join(canceled, on="bill_run_number", how="anti").collect()
-    return receipt_of(joined(parts), run, accounts, known, inputs), counters
+    return receipt_of(drafts.on(whole), run, accounts, known, inputs), drafts.counters
 
 
-def _documents(
-    inputs: Inputs, run: RunIdentity, sequence_sets: pl.DataFrame, counters: Mapping[str, int]
-) -> tuple[Documents, Mapping[str, int]]:
-    """Documents of some accounts, as drafts, and the counters after them."""
+def _documents(inputs: Inputs, run: RunIdentity, sequence_sets: pl.DataFrame) -> Documents:
+    """Documents of some accounts; their numbers are stand-ins until all documents are there."""
     settings, request = inputs.settings, inputs.request
     rated = rate(resolve(inputs), request.target_date, settings, inputs.currencies)
     lines = group(rated.lines, settings)
     assembled = assemble(lines, rated, settings, request, run)
-    drafts = number_drafts(Headers.of(assembled.documents, counters), sequence_sets)
-    documents = validate(lines, replace(assembled, documents=drafts.on(assembled.documents)))
-    return documents, drafts.counters
+    drafts = number_drafts(Headers.of(assembled.documents, {}), sequence_sets)
+    return validate(lines, replace(assembled, documents=drafts.on(assembled.documents)))
 
 
 def _accounts(everyone: pl.LazyFrame, chosen: pl.LazyFrame, request: RunRequest) -> int:

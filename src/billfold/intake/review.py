@@ -81,10 +81,9 @@ def _of_accounts(after: _After) -> pl.Series:
 
 
 def _late(after: _After) -> pl.DataFrame:
-    """Loaded usage whose period is already billed."""
-    records = with_charges(after.changed["usage"].select(RECORD), lambda: _dated(after, None)).filter(
-        ~pl.col("is_ambiguous")
-    )
+    """Loaded usage whose period is already billed, and records that changed after they were."""
+    loaded = after.changed["usage"].select(RECORD)
+    records = with_charges(loaded, lambda: _dated(after, None))
     wanted = records["charge_number"].unique()
     progress = after.book.read("charge_progress", only=Only(among=wanted)).select(
         *_CHARGE, billed_through="charged_through_date"
@@ -92,16 +91,30 @@ def _late(after: _After) -> pl.DataFrame:
     segments = with_spans(_dated(after, wanted).join(progress, on=_CHARGE, how="left").collect()).select(
         *_CHARGE, "start", "end", "through"
     )
+    closed = records.join(
+        segments.filter(pl.col("through").is_not_null()), on="charge_number", maintain_order="left"
+    ).filter(
+        (pl.col("start_date") >= pl.col("start")) & (pl.col("start_date") < pl.col("through")),
+        (pl.col("end") > pl.col("start_date")).fill_null(value=True),
+    )
+    late = [_billed(after, loaded), closed]
     return (
-        records.join(segments.filter(pl.col("through").is_not_null()), on="charge_number", maintain_order="left")
-        .filter(
-            (pl.col("start_date") >= pl.col("start")) & (pl.col("start_date") < pl.col("through")),
-            (pl.col("end") > pl.col("start_date")).fill_null(value=True),
-        )
-        .select("usage_id", "account_number", *_CHARGE, "start_date")
-        .unique("usage_id", maintain_order=True)
+        pl.concat(f.select("usage_id", "account_number", *_CHARGE, "start_date") for f in late)
+        .unique("usage_id", keep="first", maintain_order=True)
         .sort("usage_id")
     )
+
+
+def _billed(after: _After, loaded: pl.DataFrame) -> pl.DataFrame:
+    """Records that a run which counts has billed as they were; their day is that of the period that it billed."""
+    canceled = after.book.read("bill_runs").filter(status="Canceled")
+    billed = (
+        after.book.read("processed_usage", only=Only(among=loaded["usage_id"]))
+        .join(canceled, on="bill_run_number", how="anti")
+        .select("usage_id", *_CHARGE, billed_on="service_start_date")
+        .collect()
+    )
+    return loaded.select("usage_id", "account_number").join(billed, on="usage_id").rename({"billed_on": "start_date"})
 
 
 def _dated(after: _After, numbers: pl.Series | None) -> pl.LazyFrame:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from billfold.rating.amounts import Money
     from billfold.rating.grids import Grid
 
+ELSEWHERE: Final = "elsewhere"
+"""What credits of amounts that were billed before billfold name as their item."""
+
 _KEY: Final = ("charge_number", "segment")
 _OF_ITEMS: Final = ("item_id", "first", "last", "last_left", "billed", "left")
 """Of an item: its days (inclusive), the last one not credited yet, its amount, and what earlier credits left of it."""
@@ -75,7 +78,7 @@ def credits_of(
     rows = pl.concat([_here(found, known), *_elsewhere(found.filter(~pl.col("here")))])
     valued = _valued(rows, money).with_row_index("line")
     given = _discounts(valued, items, discounts, money)
-    changed = valued.filter(pl.col("amount") != 0)
+    changed = valued.filter(pl.col("amount").ne_missing(0))  # one that is too large to be billed is null, and parks
     touched = found.filter(pl.col("cut").is_not_null() | pl.col("row").is_in(changed["row"].implode()))
     lasting = given.filter(pl.col("amount") != 0).join(
         changed.select("line"), on="line", how="semi", maintain_order="left"
@@ -84,33 +87,37 @@ def credits_of(
 
 
 def _here(charges: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
-    """Billfold's own items of the segments, with what is left of each and of its days."""
+    """Billfold's own items of the segments, with what is left of each and of its days.
+
+    Days beyond what the segment is charged through were credited, and days that a later item bills are that item's.
+    """
     of_charges = items.filter(processing_type="Charge")
-    back = of_charges.filter(pl.col("applied_to_item_id").is_not_null()).join(
-        of_charges.select(applied_to_item_id="item_id", began="service_start_date"), on="applied_to_item_id"
-    )  # fmt: skip
-    given = back.group_by(item_id="applied_to_item_id").agg(
-        pl.col("amount").sum().alias("given"),
-        cut_off=pl.col("service_start_date").filter(pl.col("service_start_date") > pl.col("began")).min(),
-    )
+    given = of_charges.group_by(item_id="applied_to_item_id").agg(given=pl.col("amount").sum())
+    following = pl.col("service_start_date").shift(-1).over(_KEY, order_by="item_id")
     original = (
         of_charges.filter(pl.col("applied_to_item_id").is_null())
         .join(given, on="item_id", how="left", maintain_order="left")
+        .sort("item_id")
         .select(
             *_KEY,
             "item_id",
             first="service_start_date",
             last="service_end_date",
-            last_left=pl.min_horizontal("service_end_date", pl.col("cut_off").dt.offset_by("-1d")),
+            next_first=following.reverse().cum_min().reverse().over(_KEY),
             billed="amount",
             left=(pl.col("amount") + pl.col("given").fill_null(0)).cast(AMOUNT),
         )
     )
-    return charges.join(original, on=_KEY, maintain_order="left").sort("charge_number", "segment", "first", "item_id")
+    known = charges.join(original, on=_KEY, maintain_order="left").sort("charge_number", "segment", "first", "item_id")
+    day_before = [pl.col(c).dt.offset_by("-1d") for c in ("through", "next_first")]
+    left = known.with_columns(last_left=pl.min_horizontal("last", *day_before)).filter(
+        pl.col("last_left") >= pl.col("first")
+    )
+    return left.select(*charges.columns, *_OF_ITEMS)
 
 
 def _elsewhere(charges: pl.DataFrame) -> list[pl.DataFrame]:
-    """Periods that were billed elsewhere beyond the segment's end, as if they were items; they have no id."""
+    """Periods that were billed elsewhere beyond the segment's end, as if they were items, all of one name."""
     found = []
     for grid in GRIDS:
         gridded = grid.of(charges.filter(grid.holds(), pl.col("charge_type") != "OneTime"))
@@ -120,7 +127,7 @@ def _elsewhere(charges: pl.DataFrame) -> list[pl.DataFrame]:
             .with_columns(n=pl.int_ranges(grid.number_of(from_day), grid.number_of(to_day) + 1, dtype=pl.Int32))
             .explode("n")
             .with_columns(
-                item_id=pl.lit(None, dtype=pl.String),
+                item_id=pl.lit(ELSEWHERE),
                 first=pl.max_horizontal(grid.start_of(pl.col("n")), "start"),
                 last=pl.min_horizontal(grid.start_of(pl.col("n") + 1), "through").dt.offset_by("-1d"),
             )
@@ -162,12 +169,13 @@ def _valued(rows: pl.DataFrame, money: Money) -> pl.DataFrame:
         .with_columns(amount=pl.when("by_unused").then(-pl.col("basis")).otherwise(pl.col("now") - pl.col("left")))
         .with_columns(
             rest=pl.col("left") + pl.col("amount"),
-            service_start_date=pl.when("is_cut").then(pl.max_horizontal("cut", "first")).otherwise("first"),
-            service_end_date=pl.when(pl.col("is_moved") & ~pl.col("is_cut"))
+            service_start_date=pl.when("is_cut").then(pl.max_horizontal("cut", "first"))
+            .when("is_repriced").then("used_from").otherwise("first"),
+            service_end_date=pl.when(pl.col("is_moved") & ~pl.col("is_cut") & ~pl.col("is_repriced"))
             .then(pl.min_horizontal(pl.col("start").dt.offset_by("-1d"), "last_left"))
             .otherwise("last_left"),
         )
-    )
+    )  # fmt: skip
 
 
 def _shares(grid: Grid, rows: pl.DataFrame, settings: Mapping[str, str]) -> pl.DataFrame:

@@ -32,7 +32,7 @@ FOR_GRIDS: Final = (
     "billing_period", "specific_billing_period", "billing_timing", "bill_cycle_type", "bill_cycle_day",
     "weekly_bill_cycle_day", "billing_period_alignment", "list_price_base", "account_bill_cycle_day",
     "subscription_start_date", "contract_effective_date", "term_start_date", "term_end_date", "first_start", "start",
-    "end", "through",
+    "end", "through", "here",
 )  # fmt: skip
 _OF_GRIDS: Final = ("anchor", "grid_day", "length", "multiplier", "first", "last", "since", "end")
 
@@ -53,7 +53,7 @@ def is_ratable() -> pl.Expr:
 def may_owe(target: date | None = None) -> pl.Expr:
     """Charges that have begun by the target date, or may begin some day, and were not billed to their end."""
     unfinished = pl.col("through").is_null() | pl.col("end").is_null() | (pl.col("through") < pl.col("end"))
-    once = pl.col("through").is_null() | (pl.col("through") <= pl.col("start"))
+    once = pl.col("through").is_null() | (~pl.col("here") & (pl.col("through") <= pl.col("start")))
     open_ = pl.when(pl.col("charge_type") == "OneTime").then(once).otherwise(unfinished)
     begun = serves() if target is None else serves() & (pl.col("start") <= target)
     return begun & open_
@@ -133,8 +133,12 @@ def next_due(charges: pl.DataFrame) -> pl.Series:
         parts.append(gridded.select(row, at=starts))
     of_once = numbered.filter(pl.col("charge_type") == "OneTime")
     parts.append(of_once.select(row, at="start"))
+    # A charge without a grid can't be rated: it is looked at, and parks its account, from its start on.
+    parts.append(numbered.filter(pl.col("charge_type") != "OneTime", ~is_gridded()).select(row, at="start"))
     at = numbered.select(row).join(pl.concat(parts), on=row, how="left", maintain_order="left")["at"]
     over = (pl.col("through") > pl.col("excess")).fill_null(value=False)
+    last = pl.date(9999, 12, 31)  # databases know no later day
+    at = at.to_frame().select(pl.when(pl.col("at") <= last).then("at"))["at"]
     return charges.with_columns(at=at).select(
         pl.when(over).then("excess").when(may_owe()).then("at").alias("next_due_date")
     )["next_due_date"]

@@ -18,6 +18,8 @@ _TIER: Final = pl.List(
     pl.Struct({"startingUnit": pl.String, "endingUnit": pl.String, "price": pl.String, "priceFormat": pl.String})
 )
 _ZERO: Final = pl.lit(0, dtype=WIDE)
+_FACTOR_LIMIT: Final = 1e16
+"""A price or quantity below it can be multiplied by the months of any period."""
 
 
 def with_whole_amounts(rows: pl.DataFrame) -> pl.DataFrame:
@@ -37,7 +39,7 @@ def _is_used() -> pl.Expr:
 def _plain(rows: pl.DataFrame) -> pl.DataFrame:
     """Models whose amount is one product: quantity times price."""
     model = pl.col("charge_model")
-    beyond = pl.max_horizontal(_number("units") - _number("included_units").fill_null(_ZERO), _ZERO)
+    beyond = _bounded(pl.max_horizontal(pl.col("units") - pl.col("included_units").fill_null(0), 0))
     flat, counted = model == "FlatFee", model == "PerUnit"
     factor = pl.when(flat).then(pl.lit(1, dtype=WIDE)).when(counted).then(_number("units")).otherwise(beyond)
     of_one = pl.when(flat | counted).then(_number("price")).otherwise(_number("overage_price"))
@@ -122,9 +124,12 @@ def _tier_rows(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _number(column: str) -> pl.Expr:
-    """A number that may be multiplied: null when it is so large that its amount would be too."""
-    number = pl.col(column)
-    return pl.when(number.cast(pl.Float64).abs() < float(AMOUNT_LIMIT)).then(number).cast(WIDE)
+    return _bounded(pl.col(column))
+
+
+def _bounded(number: pl.Expr) -> pl.Expr:
+    """A number that may be multiplied; null when it is too large for that."""
+    return pl.when(number.cast(pl.Float64).abs() < _FACTOR_LIMIT).then(number).cast(WIDE)
 
 
 def _product(first: pl.Expr, second: pl.Expr) -> pl.Expr:

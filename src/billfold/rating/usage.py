@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from billfold.money import PRICE, WIDE, WIDE_LIMIT
+from billfold.money import AMOUNT_LIMIT, PRICE, WIDE, WIDE_LIMIT
 from billfold.rating.spans import serves, with_spans
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from billfold.lines import Carriers
 
 RECORD: Final = (
     "usage_id", "account_number", "subscription_number", "charge_number", "uom", "quantity", "unit_rate", "total",
@@ -28,9 +29,6 @@ _ROUNDING: Final = "uom_rounding."
 _STEPS: Final = 9
 _MEASURES: Final = {"units": PRICE, "records": pl.UInt32(), "rated_total": WIDE, "without_rate": pl.UInt32()}
 
-
-Usage = Callable[[date, date], pl.LazyFrame]
-"""Gives the records from a first to a last start date."""
 
 Rivals = Callable[[], pl.LazyFrame]
 """Gives all usage charges with their subscriptions' dates; a record without a charge finds its own among them."""
@@ -47,9 +45,7 @@ class Used:
     processed: pl.DataFrame
 
 
-def with_usage(
-    periods: pl.DataFrame, subscribers: pl.Series, usage: Usage, rivals: Rivals, settings: Mapping[str, str]
-) -> Used:
+def with_usage(periods: pl.DataFrame, subscribers: pl.Series, carriers: Carriers, settings: Mapping[str, str]) -> Used:
     """Periods [service_start, service_end) of usage charges with what was used in them.
 
     `subscribers` are the accounts whose subscriptions have the charges.
@@ -58,8 +54,8 @@ def with_usage(
     first, end = periods.select(pl.col("service_start").min(), pl.col("service_end").max()).row(0)
     told = pl.col("charge_number").is_in(periods["charge_number"].unique().implode())
     untold = pl.col("charge_number").is_null() & pl.col("account_number").is_in(subscribers.implode())
-    window = usage(first, end).select(RECORD).filter(told | untold).collect()
-    records = with_charges(window, rivals)
+    window = carriers.usage(first, end).select(RECORD).filter(told | untold).collect()
+    records = with_charges(_unbilled(window, carriers), carriers.usage_charges)
     found = _placed(records, numbered)
     sums = found.group_by("period").agg(
         units=pl.col("quantity").sum(),
@@ -76,6 +72,13 @@ def with_usage(
     )
     rated = found.select("usage_id", "account", "charge_number", "segment", service_start_date="service_start")
     return Used(measured, rated)
+
+
+def _unbilled(records: pl.DataFrame, carriers: Carriers) -> pl.DataFrame:
+    """Records that were not billed. One that names its charge can't have been, since each period is billed once."""
+    untold = records.filter(pl.col("charge_number").is_null())["usage_id"]
+    billed = carriers.processed(untold) if untold.len() else untold
+    return records.filter(~pl.col("usage_id").is_in(billed.implode())) if billed.len() else records
 
 
 def without_usage(periods: pl.DataFrame) -> pl.DataFrame:
@@ -117,12 +120,19 @@ def _placed(records: pl.DataFrame, periods: pl.DataFrame) -> pl.DataFrame:
     """Records with the number, account and dates of the period that holds their start date."""
     known = periods.select(
         "period", "charge_number", "segment", "service_start", "service_end", account="owner", model="charge_model"
-    )
+    ).sort("service_start")
+    inside = pl.col("start_date") < pl.col("service_end")
+    dated = records.sort("start_date", maintain_order=True)
+    if known.select((pl.col("service_start") < pl.col("service_end").shift().over("charge_number")).any()).item():
+        # Segments that overlap: of those that hold a record, the last one rates it.
+        begun = pl.col("service_start") <= pl.col("start_date")
+        held = dated.join(known, on="charge_number", maintain_order="left_right").filter(begun, inside)
+        return held.unique(["usage_id", "charge_number"], keep="last", maintain_order=True)
     # Each charge's periods are in order, and none overlaps: the last one that began by then is the only candidate.
-    return records.sort("start_date", maintain_order=True).join_asof(
-        known.sort("service_start"), left_on="start_date", right_on="service_start", by="charge_number",
-        strategy="backward", check_sortedness=False, coalesce=False,
-    ).filter(pl.col("start_date") < pl.col("service_end"))  # fmt: skip
+    return dated.join_asof(
+        known, left_on="start_date", right_on="service_start", by="charge_number", strategy="backward",
+        check_sortedness=False, coalesce=False,
+    ).filter(inside)  # fmt: skip
 
 
 def _has_no_rate() -> pl.Expr:
@@ -132,11 +142,12 @@ def _has_no_rate() -> pl.Expr:
 
 
 def _rated_total() -> pl.Expr:
-    """What a pre-rated record costs: its total, or its rate times its quantity; null where that would not fit."""
-    estimate = (pl.col("quantity").cast(pl.Float64) * pl.col("unit_rate").cast(pl.Float64)).abs()
-    rate = pl.when(estimate < float(WIDE_LIMIT)).then("unit_rate").cast(WIDE)
-    per_unit = pl.col("model") == "PreratedPerUnit"
-    return pl.when(per_unit).then(pl.col("quantity").cast(WIDE) * rate).otherwise(pl.col("total").cast(WIDE))
+    """What a pre-rated record costs: its total, or its rate times its quantity; null where that is too large."""
+    quantity, rate, total = pl.col("quantity"), pl.col("unit_rate"), pl.col("total")
+    fits = (quantity.cast(pl.Float64) * rate.cast(pl.Float64)).abs() < float(AMOUNT_LIMIT)
+    product = pl.when(fits).then(quantity).otherwise(0).cast(WIDE) * pl.when(fits).then(rate).cast(WIDE)
+    whole = pl.when(total.cast(pl.Float64).abs() < float(AMOUNT_LIMIT)).then(total).cast(WIDE)
+    return pl.when(pl.col("model") == "PreratedPerUnit").then(product).otherwise(whole)
 
 
 def _rounded_units(settings: Mapping[str, str], present: list[str | None]) -> pl.Expr:

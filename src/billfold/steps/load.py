@@ -31,8 +31,12 @@ def load(read: Read, settings: Mapping[str, str], request: RunRequest) -> Inputs
     charges = _with_progress(read, awake, to_review)
     charges = charges.filter(~pl.col("charge_type").is_in(request.excluded_charge_types))
 
+    late = _late_usage(read)
+
     def usage(first: date, last: date) -> pl.LazyFrame:
-        return read("usage", only=Only(between={"start_date": (first, last)}))
+        closed = late.filter(~pl.col("is_open"))["usage_id"]
+        window = read("usage", only=Only(between={"start_date": (first, last)}))
+        return window.filter(~pl.col("usage_id").is_in(closed.implode())) if closed.len() else window
 
     return Inputs(
         accounts=_selected(accounts, request),
@@ -43,12 +47,13 @@ def load(read: Read, settings: Mapping[str, str], request: RunRequest) -> Inputs
         discounts=_discounts(read),
         usage_charges=lambda: _of_kind(read, "charge_type", "Usage"),
         usage=usage,
+        processed=lambda ids: _processed(read, ids),
         order_line_items=order_lines,
         items=_items_that_count(read),
         billed_order_lines=_billed_order_lines(read),
         invoice_groups=read("invoice_groups").collect(),
         to_review=to_review,
-        late_usage=_late_usage(read),
+        late_usage=late,
         settings=settings,
         request=request,
         currencies=_currencies(accounts, subscriptions, order_lines),
@@ -129,6 +134,13 @@ def _billed_order_lines(read: Read) -> pl.LazyFrame:
         lines = read(items).filter(source_type="OrderLineItem").select(key, "order_number", "item_number")
         frames.append(lines.join(canceled, on=key, how="anti").drop(key))
     return pl.concat(frames).unique()
+
+
+def _processed(read: Read, usage_ids: pl.Series) -> pl.Series:
+    """Those of some usage records that runs which count have billed."""
+    canceled = read("bill_runs").filter(status="Canceled").select("bill_run_number")
+    rows = read("processed_usage", only=Only(among=usage_ids)).join(canceled, on="bill_run_number", how="anti")
+    return rows.select("usage_id").collect()["usage_id"]
 
 
 def _late_usage(read: Read) -> pl.DataFrame:

@@ -45,12 +45,12 @@ def rate(carriers: Carriers, target: date, settings: Mapping[str, str], currenci
     ordered = _order_lines(carriers.order_lines, target, money)
     found = (ordered, _charge_lines(periods, charges), _credit_lines(back, money))
     regular = pl.concat([f.filter(pl.col("amount").is_not_null()) for f in found])
-    too_large = pl.concat([f.filter(pl.col("amount").is_null()) for f in found])
     new = regular.height - found[-1]["amount"].count()
     lines = _with_discounts(regular.with_row_index("line"), new, back, carriers.discounts, money)
-    troubles = [*_unrated(charges, target), *_unpriced(periods), _too_large(too_large)]
+    too_large = [f.filter(pl.col("amount").is_null()) for f in (*found, lines)]
+    troubles = [*_unrated(charges, target), *_unpriced(periods), _too_large(pl.concat(too_large))]
     return Rated(
-        lines.select(LINE.names()),
+        lines.filter(pl.col("amount").is_not_null()).select(LINE.names()),
         pl.concat(troubles),
         used.processed.select(pl.col(c).cast(t) for c, t in USED.items()),
         _progress(charges, periods, back),
@@ -63,7 +63,7 @@ def _used(periods: pl.DataFrame, charges: pl.DataFrame, carriers: Carriers, sett
     if measured.is_empty():
         return Used(without_usage(bought), USED.to_frame())
     subscribers = charges["subscriber"].gather(measured["row"].unique()).unique()
-    used = with_usage(measured, subscribers, carriers.usage, carriers.usage_charges, settings)
+    used = with_usage(measured, subscribers, carriers, settings)
     counted = used.periods
     if settings["usage_without_records"] == "skip":
         counted = counted.filter((pl.col("records") > 0) | (pl.col("charge_model") == "FlatFee"))
@@ -201,13 +201,14 @@ def _progress(charges: pl.DataFrame, periods: pl.DataFrame, back: Credits) -> pl
     """How far every charge that was looked at is billed after this run, on what terms, and when it is next due."""
     billed = periods.group_by("row").agg(pl.col("service_end").max())
     touched = back.touched.with_columns(is_touched=pl.lit(value=True))
+    given_back = (pl.col("charge_type") == "OneTime") & pl.col("cut").is_not_null()
     after = (
         charges.select("row", *dict.fromkeys((*_OF_PROGRESS, "charge_type", *FOR_GRIDS)))
         .join(billed, on="row", how="left", maintain_order="left")
         .join(touched, on="row", how="left", maintain_order="left")
         .with_columns(
             is_billed=pl.col("service_end").is_not_null() | pl.col("is_touched").fill_null(value=False),
-            through=pl.coalesce("service_end", "cut", "through"),
+            through=pl.when(given_back).then(None).otherwise(pl.coalesce("service_end", "cut", "through")),
         )
     )
     return after.with_columns(next_due(after)).select(

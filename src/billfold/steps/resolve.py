@@ -61,6 +61,7 @@ def resolve(inputs: Inputs) -> Carriers:
         discounts=_discounts(frames[2]),
         usage_charges=lambda: _of_charges(inputs, inputs.usage_charges()),
         usage=inputs.usage,
+        processed=inputs.processed,
         items=inputs.items,
     )
 
