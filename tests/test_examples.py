@@ -33,7 +33,7 @@ WAITING: Final = {
     "bs-preview-ex3": "invoice schedules",
     "bs-preview-ex4-credit-memo": "invoice schedules",
     "bs-ignores-iss": "invoice schedules",
-    "owner-transfer-later-credit": "rating: credits",
+    "owner-transfer-later-credit": "examples of two runs (tests/test_rating.py bills it)",
 }
 """Cases that later issues will make runnable, and what each waits for."""
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import polars as pl
 import pytest
-from books import Shelf, asked
+from books import Shelf, asked, load_more
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billfold.errors import InputError
 from billfold.periods import anchor_month, boundary, due_date, period_of
-from billfold.run import preview
+from billfold.run import bill, preview
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -499,6 +499,27 @@ def test_what_was_billed_elsewhere_beyond_the_end_is_credited(tmp_path: Path, en
     assert (credit["charge_name"], credit["amount"]) == (name, -Decimal(amount))
     assert (credit["service_start_date"], credit["service_end_date"]) == (date.fromisoformat(end), date(2024, 1, 31))
     assert made.invoices.is_empty()
+
+
+def test_a_credit_after_a_change_of_the_invoice_owner_goes_to_the_new_one(tmp_path: Path) -> None:
+    """The vendor's owner-transfer-later-credit: half a year of 1,200, and the item of the old owner is named."""
+    rows = tables({"A-002": monthly(price="1200", billing_period="Annual", effective_start_date="2021-01-01")})
+    rows["accounts"].append({**rows["accounts"][0], "account_number": "A-001"})
+    (subscription,) = rows["subscriptions"]
+    (charge,) = rows["rate_plan_charges"]
+    subscription["invoice_owner_account_number"] = "A-001"
+    with Shelf(tmp_path).holding(rows) as book:
+        first = bill(book, asked(date(2021, 1, 1)), post=True).documents
+        subscription["invoice_owner_account_number"] = "A-002"
+        changed = {
+            "subscriptions": [subscription],
+            "rate_plan_charges": [{**charge, "effective_end_date": "2021-07-01"}],
+        }
+        load_more(book, changed)
+        second = bill(book, asked(date(2021, 7, 1))).documents
+    assert first.invoices["account_number"].to_list() == ["A-001"]
+    assert second.credit_memos.select("account_number", "amount").rows() == [("A-002", Decimal(600))]
+    assert second.credit_memo_items["applied_to_item_id"].to_list() == first.invoice_items["invoice_item_id"].to_list()
 
 
 def test_a_period_of_absurd_length_is_refused_or_parks_its_account_alone(tmp_path: Path) -> None:

@@ -54,7 +54,10 @@ STANDARD_FIELDS: Final = {
     *("ItemName", "ItemNumber", "ItemType", "OrderId", "SoldTo"),
 }
 
-WAITS_FOR: Final = {"billing_schedule": "invoice schedules", "owner_transfer": "rating: credits"}
+WAITS_FOR: Final = {
+    "billing_schedule": "invoice schedules",
+    "owner_transfer": "examples of two runs (tests/test_rating.py bills it)",
+}
 """What has to exist before the cases of a kind can be billed."""
 
 OUT_OF_SCOPE: Final = {

@@ -119,7 +119,9 @@ class Item(Table):
     uom: str = field("Unit of measure")
     amount: Amount = field("Money, rounded to the currency's increment", required=True)
     sold_to_contact: str = field("Place of use: the line's own, else the owning account's")
-    applied_to_item_id: str = field("Of a discount or credit: the item that it belongs to")
+    applied_to_item_id: str = field(
+        "Of a discount or credit: the item that it belongs to; `elsewhere` if billfold did not bill it"
+    )
     processing_type: str = field("Charge or Discount", required=True, values=("Charge", "Discount"))
 
 
