@@ -68,6 +68,7 @@ class Book:
             BookError: there is no book, it is damaged, or it has another version.
         """
         self.folder = folder.resolve()
+        self._schemas: dict[tuple[str, int], pl.Schema] = {}
         if not (self.folder / lake.CATALOG).is_file():
             msg = f"There is no book in {folder}: `billfold init` makes one, --book or BILLFOLD_BOOK names another."
             raise BookError(msg)
@@ -149,7 +150,9 @@ class Book:
         cursor = self._connection.cursor()
         rows = f"SELECT t.* FROM (FROM book.main.{name(table)} AT (VERSION => {at})) t"  # noqa: S608 - quoted
         files = cursor.execute("FROM ducklake_list_files('book', ?, snapshot_version => ?)", [table, at]).pl()
-        schema = lake.in_utc(cursor.sql(f"{rows} LIMIT 0").pl().schema)
+        if (table, at) not in self._schemas:
+            self._schemas[table, at] = lake.in_utc(cursor.sql(f"{rows} LIMIT 0").pl().schema)
+        schema = self._schemas[table, at]
         if files["delete_file"].null_count() < files.height:
             return lake.narrowed(cursor, rows, only.among, only.between).pl().cast(schema).lazy()
         if files.is_empty():
