@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from oracle_money import number, rounded
-from oracle_world import Item, Line, Segment, payer, segment_of, serves_on
+from oracle_world import Item, Line, Segment, segment_of, serves_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -86,7 +86,8 @@ def _rank(discount: Row) -> tuple[object, ...]:
 
 def _reaches(world: World, discount: Row, row: Row, when: date) -> bool:
     """Whether a discount reduces items of a charge that begin on a day."""
-    if discount["charge_model"] != "DiscountPercentage" or payer(world, discount) is None:
+    sold = world.subscription(discount)["status"] not in {"Draft", "Expired"}
+    if discount["charge_model"] != "DiscountPercentage" or not sold:
         return False
     kinds = discount.get("apply_discount_to") or "ONETIMERECURRINGUSAGE"
     if row["charge_type"].upper() not in kinds or not serves_on(world, discount, when):

@@ -230,6 +230,7 @@ def _unrated(charges: pl.DataFrame, target: date) -> list[pl.DataFrame]:
         "list_price_base", separator=" ", ignore_nulls=True,
     )  # fmt: skip
     over = is_overbilled() & (pl.col("excess") <= target) & (pl.col("charge_type") == "Recurring")
+    over &= pl.col("through") > pl.col("start")
     unknown = charges.filter((may_owe(target) | over.fill_null(value=False)) & ~is_ratable())
     return [_troubles(unknown, "{} is a kind of charge that is not rated yet ({})", kind)]
 
