@@ -278,7 +278,12 @@ def item_of(row: Rows, places: Places) -> oracle.Item:
     days = (row["service_start_date"], row["service_end_date"])
     amounts = (row["quantity"], row["unit_price"], row["amount"])
     applied = row["applied_to_item_id"]
-    return oracle.Item(source_of(row), *days, *amounts, row["sold_to_contact"], applied and places[applied])
+    return oracle.Item(source_of(row), *days, *amounts, row["sold_to_contact"], place_of(applied, places))
+
+
+def place_of(item_id: str | None, places: Places) -> Any:  # noqa: ANN401 - a place or nothing
+    """Where the item is that a line names; one that was billed elsewhere is nowhere here."""
+    return None if item_id in {None, "elsewhere"} else places[item_id]
 
 
 def source_of(row: Rows) -> tuple[str, ...]:
@@ -300,7 +305,7 @@ def items_of(documents: Documents, without: Container[str] = ()) -> Counter[tupl
 
 def when_of(row: Rows, places: Places) -> tuple[Any, ...]:
     """What tells the lines of one charge apart: the first day and, of a discount, the item that it reduces."""
-    return row["service_start_date"], row["applied_to_item_id"] and places[row["applied_to_item_id"]]
+    return row["service_start_date"], place_of(row["applied_to_item_id"], places)
 
 
 def parked_of(documents: Documents, accounts: Container[str] | None = None) -> dict[str, str]:
