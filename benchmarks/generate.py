@@ -1,7 +1,7 @@
 """A made-up book of any size: the same accounts and seed give the same rows, on any machine.
 
 Everything is an expression over row numbers, so that a million charges take seconds. Billing periods start on the
-invoice owner's bill cycle day, because parts of periods are not rated yet.
+invoice owner's bill cycle day, because the SQL by hand prorates nothing.
 """
 
 from __future__ import annotations

@@ -226,7 +226,7 @@ class RatePlanCharges(Priced):
     )
     effective_end_date: date = field("End, exclusive; blank is open")
     charged_through_date: date = field(
-        "Opening state: already billed elsewhere up to this day, exclusive; billfold's own progress is in its items"
+        "Opening state: already billed elsewhere up to this day, exclusive; billfold's own is in charge_progress"
     )
 
     class Config(Table.Config):

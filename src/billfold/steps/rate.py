@@ -160,7 +160,8 @@ def _with_discounts(
     """
     found = [] if discounts.is_empty() else [discounts_on(regular.head(new), discounts, money)]
     if back.discounts.height:
-        credited = back.rows.select("line", of_item="item_id").join(
+        discounted = back.rows.join(back.discounts, on="line", how="semi")
+        credited = discounted.select("line", of_item="item_id").join(
             regular.select("applied_to_item_id", at="line"), left_on="of_item", right_on="applied_to_item_id"
         )
         worded = pl.concat_str(
