@@ -13,8 +13,8 @@ FILES: Final = sorted(PACKAGE.rglob("*.py"))
 HOMES: Final = {
     "duckdb": ("book/",),
     "pandera": ("contracts/", "intake/conform.py", "steps/validate.py"),
-    "typer": ("cli.py", "console.py", "printing.py"),
-    "rich": ("console.py", "printing.py"),
+    "typer": ("cli/", "console.py", "printing.py"),
+    "rich": ("console.py", "printing.py", "proofs.py"),
     "pyarrow": ("book/lake.py", "intake/files.py"),
     "pydantic": ("requests.py", "grouping.py"),
 }

@@ -21,7 +21,7 @@ import pytest
 from inputs import contents, row, seed, state, write_rows
 
 from billfold import Book, RunRequest, bill, post
-from billfold.book import Change, Commit, lake, migrate
+from billfold.book import Change, Commit, commits, lake, migrate
 from billfold.contracts import TABLES, columns
 from billfold.errors import BillfoldError, BookError, ConflictError
 from billfold.intake import load
@@ -117,15 +117,15 @@ def test_a_book_is_made_in_an_empty_folder_and_in_folders_that_are_not_there(tmp
 
 def test_an_interruption_just_after_the_commit_keeps_its_rows(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C may come between the commit and the next line of Python; the files then are the book's only ones."""
-    committing = Book._transaction
+    committing = commits._transaction
 
     @contextmanager
-    def interrupted(self: Book) -> Iterator[duckdb.DuckDBPyConnection]:
-        with committing(self) as cursor:
+    def interrupted(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+        with committing(connection) as cursor:
             yield cursor
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Book, "_transaction", interrupted)
+    monkeypatch.setattr(commits, "_transaction", interrupted)
     with pytest.raises(KeyboardInterrupt):
         book.commit(book.head(), Commit("first", [setting("kept")]))
     assert names(book) == ["kept"]

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billfold.errors import InputError
-from billfold.periods import anchor_month, boundary, due_date, period_of
+from billfold.periods import anchor_month, boundary, period_of
 from billfold.run import bill, preview
 
 if TYPE_CHECKING:
@@ -584,20 +584,3 @@ def test_the_anchor_is_the_first_cycle_day_on_or_after_the_base(base: date, cycl
     while candidate.day != min(cycle_day, calendar.monthrange(candidate.year, candidate.month)[1]):
         candidate += timedelta(days=1)
     assert anchor == candidate
-
-
-@pytest.mark.parametrize(
-    ("payment_term", "expected"),
-    [
-        ("Net 30", date(2024, 3, 1)),
-        ("Net 0", date(2024, 1, 31)),
-        ("net 45", date(2024, 3, 16)),
-        ("Due Upon Receipt", date(2024, 1, 31)),
-        ("due upon receipt", date(2024, 1, 31)),
-        ("10th of next month", None),
-        (None, None),
-    ],
-)
-def test_a_due_date_is_the_invoice_date_plus_the_term(payment_term: str | None, expected: date | None) -> None:
-    frame = pl.DataFrame({"term": [payment_term], "date": [date(2024, 1, 31)]}, schema_overrides={"term": pl.String})
-    assert frame.select(due_date(pl.col("term"), pl.col("date"))).item() == expected

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 import billfold.book
-import billfold.cli
+import billfold.cli.common
 
 if TYPE_CHECKING:
     from conftest import Command, Outcome
@@ -186,7 +186,7 @@ def run(cli: Command, asked: Row, accounts: Sequence[str], monkeypatch: pytest.M
     if "today" in asked:
         assert monkeypatch is not None
         stopped = type("Stopped", (datetime,), {"now": classmethod(lambda _, zone: noon(asked["today"], zone))})
-        monkeypatch.setattr(billfold.cli, "datetime", stopped)
+        monkeypatch.setattr(billfold.cli.common, "datetime", stopped)
     return cli("run", *options, "--post", "--json")
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _SHOWN_ROWS: Final = 200
 _NO_LIMIT: Final = 1_000_000
+_FORMULA: Final = r"^\s*[=+\-@\t\r]"
+_NUMBER: Final = r"^[+\-]?\d+(\.\d+)?$"
 _NARROW: Final = 3
 """Tables of so few columns are folded rather than turned into blocks."""
 
@@ -119,7 +121,19 @@ def _encoded(rows: pl.DataFrame, output: str) -> bytes:
                 )
                 for c in nested
             )
-            return flat.write_csv().encode()
+            return harmless(flat).write_csv().encode()
+
+
+def harmless(rows: pl.DataFrame) -> pl.DataFrame:
+    """Texts that a spreadsheet would take for formulas begin with an apostrophe, so that they stay texts."""
+    texts = (pl.col(c) for c, t in rows.schema.items() if t == pl.String)
+    return rows.with_columns(
+        pl.when(text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER))
+        .then(pl.concat_str(pl.lit("'"), text))
+        .otherwise(text)
+        .name.keep()
+        for text in texts
+    )
 
 
 def _show_table(rows: pl.DataFrame) -> None:

@@ -1,9 +1,9 @@
-"""What becomes of a run's drafts: posted, with final numbers, or canceled, so that all of it can be billed again."""
+"""What becomes of a run: its drafts are posted or canceled and given back, its parked accounts retried."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -11,43 +11,76 @@ from billfold.book import Change, Commit
 from billfold.errors import BillfoldError
 from billfold.lines import Documents
 from billfold.receipt import Clock, Receipt, naive, now
-from billfold.rows import Only
+from billfold.requests import RunRequest
+from billfold.rows import Only, collected
+from billfold.settings import current
 from billfold.steps.post import Headers
 from billfold.steps.post import post as post_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import date
 
     from billfold.book import Book, Head
 
-_HEADERS = ("invoices", "credit_memos")
+_KINDS: Final = (("invoices", "invoice"), ("credit_memos", "credit_memo"))
+_HEADERS: Final = ("invoices", "credit_memos")
+_PAIRED: Final = ("negative_charges", "negative_and_zero_credits")
+"""Rules that split one group into an invoice and a credit memo, which are posted together (spec/bill_run.md B20)."""
 
 
-def post(book: Book, bill_run_number: str, *, clock: Clock = now) -> Receipt:
-    """Make the drafts of a run final: their numbers, without gaps, their due dates, and the run's status.
+@dataclass(frozen=True)
+class _Transition:
+    """What happens to a run: the commit's message, the run's new status, and when."""
+
+    message: str
+    status: str
+    clock: Clock
+
+
+def post(
+    book: Book,
+    bill_run_number: str,
+    *,
+    documents: Sequence[str] = (),
+    invoice_date: date | None = None,
+    clock: Clock = now,
+) -> Receipt:
+    """Make drafts of a run final: their numbers, without gaps, and due dates. The receipt has those that were posted.
+
+    All remaining drafts, or only those that `documents` names by id or temporary number; the run is posted with its
+    last one. `invoice_date` replaces the date on them (spec/bill_run.md B11).
 
     Raises:
-        BillfoldError: there is no such run, it has no drafts, or two documents would get one number.
+        BillfoldError: there is no such run or draft, or two documents would get one number.
     """
     head = book.head()
     row = _of_drafts(book, bill_run_number, "posted")
-    receipt, counters = finalise(book, _stored(book, row), book.counters())
-    _settle(book, head, row, receipt.documents, "Posted", clock, counters)
-    return replace(receipt, committed=True)
+    stored = _stored(book, row)
+    drafts = _headers(stored.documents, lambda h, _: h.filter(status="Draft"))
+    chosen = _chosen(book, row, drafts, documents) if documents else drafts
+    if invoice_date:
+        chosen = _headers(chosen, lambda h, kind: h.with_columns(pl.lit(invoice_date).alias(f"{kind}_date")))
+    posting = 1 + max(int(getattr(stored.documents, t)["posting"].max() or 0) for t in _HEADERS)
+    final, counters = finalise(book, head, chosen, book.counters(), posting)
+    status = "Posted" if _count(final) == _count(drafts) else "Completed"
+    _settle(book, head, row, final, _Transition(f"posted {bill_run_number}", status, clock), counters)
+    return replace(stored, documents=final, status=status, committed=True)
 
 
 def cancel(book: Book, bill_run_number: str, *, clock: Clock = now) -> None:
     """Cancel a run of drafts: its charges, usage and order lines can be billed again exactly as before.
 
     Raises:
-        BillfoldError: there is no such run, it has no drafts, or a later run billed on from it.
+        BillfoldError: there is no such run, some of its documents are final, or a later run billed on from it.
     """
     head = book.head()
     row = _of_drafts(book, bill_run_number, "canceled")
-    given_back = _given_back(book, row)
     documents = _stored(book, row).documents
-    canceled = {t: getattr(documents, t).with_columns(status=pl.lit("Canceled")) for t in _HEADERS}
-    _settle(book, head, row, replace(documents, **canceled), "Canceled", clock, {}, given_back)
+    _refuse_final(bill_run_number, documents)
+    given_back = _given_back(book, row)
+    canceled = _headers(documents, lambda h, _: h.with_columns(status=pl.lit("Canceled")))
+    _settle(book, head, row, canceled, _Transition(f"canceled {bill_run_number}", "Canceled", clock), {}, given_back)
 
 
 def runs(book: Book, bill_run_number: str | None = None) -> pl.DataFrame:
@@ -56,7 +89,7 @@ def runs(book: Book, bill_run_number: str | None = None) -> pl.DataFrame:
     Raises:
         BillfoldError: there is no such run.
     """
-    rows = book.read("bill_runs").sort("bill_run_number").collect()
+    rows = collected(book.read("bill_runs").sort("bill_run_number"))
     if bill_run_number is None:
         return rows
     row = rows.filter(bill_run_number=bill_run_number)
@@ -66,15 +99,36 @@ def runs(book: Book, bill_run_number: str | None = None) -> pl.DataFrame:
     return row
 
 
-def finalise(book: Book, drafted: Receipt, counters: Mapping[str, int]) -> tuple[Receipt, Mapping[str, int]]:
-    """The receipt with final documents, and the counters after them; nothing is written.
+def parked_request(book: Book, bill_run_number: str, *, ceilings: bool) -> RunRequest:
+    """What a run was asked for, on the accounts that it parked.
+
+    Raises:
+        BillfoldError: there is no such run, it is canceled, or it parked nobody.
+    """
+    row = runs(book, bill_run_number)
+    parked = collected(book.read("parked_accounts").filter(bill_run_number=bill_run_number))["account_number"]
+    if row["status"][0] == "Canceled":
+        msg = f"{bill_run_number} is Canceled and gave everything back: ask for a new run instead."
+        raise BillfoldError(msg)
+    if parked.is_empty():
+        msg = f"{bill_run_number} parked no account, so there is nothing to retry."
+        raise BillfoldError(msg)
+    request = RunRequest.model_validate_json(row["request"][0]).for_accounts(tuple(parked.sort()))
+    return request if ceilings else request.model_copy(update={"ceilings": False})
+
+
+def finalise(
+    book: Book, head: Head, drafts: Documents, counters: Mapping[str, int], posting: int = 1
+) -> tuple[Documents, Mapping[str, int]]:
+    """Drafts as final documents, by the settings of a state of the book, and the counters after them.
 
     Raises:
         BillfoldError: two documents would get one number.
     """
-    final = post_headers(Headers.of(drafted.documents, counters), book.read("sequence_sets").collect())
-    _refuse_equal_numbers(book, final)
-    return replace(drafted, documents=final.on(drafted.documents), status="Posted"), final.counters
+    sets, stored = (collected(book.read(t, head.snapshot_id)) for t in ("sequence_sets", "settings"))
+    final = post_headers(Headers.of(drafts, counters), sets, current(stored), posting)
+    _refuse_equal_numbers(book, head, final)
+    return final.on(drafts), final.counters
 
 
 def _of_drafts(book: Book, bill_run_number: str, what: str) -> pl.DataFrame:
@@ -83,6 +137,48 @@ def _of_drafts(book: Book, bill_run_number: str, what: str) -> pl.DataFrame:
         msg = f"{bill_run_number} is {row['status'][0]}: only a run that is Completed, with drafts, can be {what}."
         raise BillfoldError(msg)
     return row
+
+
+def _refuse_final(bill_run_number: str, documents: Documents) -> None:
+    """Posted documents never change (spec/bill_run.md B9)."""
+    final = _headers(documents, lambda h, _: h.filter(status="Posted"))
+    if _count(final):
+        msg = (
+            f"{bill_run_number} can't be canceled: posted documents never change, and {_count(final)} of it are posted."
+        )
+        raise BillfoldError(msg)
+
+
+def _chosen(book: Book, row: pl.DataFrame, drafts: Documents, names: Sequence[str]) -> Documents:
+    """The named drafts, and those that can only be posted with them."""
+    named = _headers(drafts, lambda h, kind: h.filter(pl.any_horizontal(_is_named(kind, names))))
+    found = {v for t, kind in _KINDS for c in _names(kind) for v in getattr(named, t)[c]}
+    unknown = sorted(set(names) - found)
+    if unknown:
+        msg = f"{row['bill_run_number'][0]} has no draft {', '.join(unknown)}: nothing was posted."
+        raise BillfoldError(msg)
+    if current(collected(book.read("settings", row["snapshot_id"][0])))["document_type_rule"] not in _PAIRED:
+        return named
+    keys = pl.concat([named.invoices["group_key"], named.credit_memos["group_key"]]).implode()
+    return _headers(drafts, lambda h, _: h.filter(pl.col("group_key").is_in(keys)))
+
+
+def _is_named(kind: str, names: Sequence[str]) -> list[pl.Expr]:
+    return [pl.col(c).is_in(list(names)) for c in _names(kind)]
+
+
+def _names(kind: str) -> tuple[str, str]:
+    """The columns by which a document is called."""
+    return (f"{kind}_id", f"{kind}_number")
+
+
+def _headers(documents: Documents, change: Callable[[pl.DataFrame, str], pl.DataFrame]) -> Documents:
+    """Documents with other headers."""
+    return replace(documents, **{t: change(getattr(documents, t), kind) for t, kind in _KINDS})
+
+
+def _count(documents: Documents) -> int:
+    return sum(getattr(documents, t).height for t in _HEADERS)
 
 
 def _given_back(book: Book, row: pl.DataFrame) -> list[Change]:
@@ -94,18 +190,19 @@ def _given_back(book: Book, row: pl.DataFrame) -> list[Change]:
     number, before = row["bill_run_number"][0], row["snapshot_id"][0]
     key = ["charge_number", "segment"]
     progress = book.read("charge_progress")
-    own = progress.filter(bill_run_number=number).collect()
+    own = collected(progress.filter(bill_run_number=number))
     on_items = pl.concat(_charges_on(book, number, kind) for kind in ("invoice", "credit_memo")).unique()
-    further = on_items.join(own.lazy(), on=key, how="anti").join(progress, on=key).select("bill_run_number").collect()
+    later = on_items.join(own.lazy(), on=key, how="anti").join(progress, on=key)
+    further = collected(later.select("bill_run_number"))
     if further.height:
         last = further["bill_run_number"].sort()[-1]
         msg = f"{number} can't be canceled, since {last} has billed on from it: cancel {last} first."
         raise BillfoldError(msg)
     stood = book.read("charge_progress", before, Only(among=own["charge_number"].unique()))
     after = [c for c in own.columns if c not in key]
-    restored = (
+    restored = collected(
         own.lazy().select(key).join(stood, on=key, how="left").with_columns(next_due_date=None).select(*key, *after)
-    ).sort(key).collect()  # fmt: skip
+    .sort(key))  # fmt: skip
     return [
         Change("charge_progress", restored.cast(own.schema), replace=True),
         Change("charges_to_review", restored.select(key), replace=True),
@@ -123,7 +220,7 @@ def _stored(book: Book, row: pl.DataFrame) -> Receipt:
     """The receipt of a committed run, as far as posting and canceling need it: headers, no items."""
     run = row.row(0, named=True)
     tables = (*_HEADERS, "parked_accounts")
-    headers = {t: book.read(t).filter(bill_run_number=run["bill_run_number"]).collect() for t in tables}
+    headers = {t: collected(book.read(t).filter(bill_run_number=run["bill_run_number"])) for t in tables}
     kept = ("bill_run_number", "status", "snapshot_id", "accounts_billed", "accounts_nothing_due")
     none = pl.DataFrame()
     documents = Documents(
@@ -137,26 +234,24 @@ def _settle(  # noqa: PLR0913, PLR0917 - one argument for each thing that the co
     head: Head,
     row: pl.DataFrame,
     documents: Documents,
-    status: str,
-    clock: Clock,
+    to: _Transition,
     counters: Mapping[str, int],
     more: Sequence[Change] = (),
 ) -> None:
-    finished = row.with_columns(status=pl.lit(status), finished_at=pl.lit(naive(clock())).cast(pl.Datetime("us")))
+    finished = row.with_columns(status=pl.lit(to.status), finished_at=pl.lit(naive(to.clock())).cast(pl.Datetime("us")))
     changes = [Change("bill_runs", finished, replace=True)]
     changes += [Change(t, getattr(documents, t), replace=True) for t in _HEADERS]
-    changes += more
-    book.commit(head, Commit(f"{status.lower()} {row['bill_run_number'][0]}", changes, counters))
+    book.commit(head, Commit(to.message, [*changes, *more], counters))
 
 
-def _refuse_equal_numbers(book: Book, final: Headers) -> None:
+def _refuse_equal_numbers(book: Book, head: Head, final: Headers) -> None:
     """Prefixes that continue each other (23 and 2) can make one number twice (spec/grouping.md section 7)."""
     prefixes = sorted(c for c in final.counters if not c.startswith("TMP-"))
     if not any(b.startswith(a) and b[len(a) :].isdigit() for a in prefixes for b in prefixes if a != b):
         return
     for table, number in (("invoices", "invoice_number"), ("credit_memos", "credit_memo_number")):
         given = getattr(final, table).select(number)
-        there = book.read(table).filter(status="Posted").select(number).collect()
+        there = collected(book.read(table, head.snapshot_id).filter(status="Posted").select(number))
         equal = pl.concat([given, there]).filter(pl.col(number).is_duplicated())
         if equal.height:
             msg = (

@@ -6,7 +6,7 @@ schedules) is one more function that returns lines of this shape.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -152,6 +152,7 @@ class Inputs:
     items: pl.LazyFrame
     billed_order_lines: pl.LazyFrame
     invoice_groups: pl.DataFrame
+    last_bills: pl.DataFrame
     to_review: pl.DataFrame
     late_usage: pl.DataFrame
     settings: Mapping[str, str]
@@ -178,6 +179,20 @@ class Carriers:
     processed: Callable[[pl.Series], pl.Series]
     items: pl.LazyFrame
 
+    def accounts(self) -> list[str]:
+        """The invoice owners, in order."""
+        return pl.concat([self.charges["owner"], self.order_lines["owner"]]).unique().sort().to_list()
+
+    def among(self, accounts: Sequence[str]) -> Carriers:
+        """Those of some invoice owners."""
+        theirs = pl.col("owner").is_in(accounts)
+        return replace(self, charges=self.charges.filter(theirs), order_lines=self.order_lines.filter(theirs))
+
+    def with_charge(self, charge_number: str) -> Carriers:
+        """One charge's segments, and no order lines."""
+        charges = self.charges.filter(charge_number=charge_number)
+        return replace(self, charges=charges, order_lines=self.order_lines.clear())
+
 
 @dataclass(frozen=True)
 class Rated:
@@ -187,6 +202,10 @@ class Rated:
     troubles: pl.DataFrame
     used: pl.DataFrame
     progress: pl.DataFrame
+
+    def with_troubles(self, more: pl.DataFrame) -> Rated:
+        """The same with further troubles."""
+        return replace(self, troubles=pl.concat([self.troubles, more]))
 
 
 @dataclass(frozen=True)

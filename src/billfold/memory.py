@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from billfold.rows import collected
+
 if TYPE_CHECKING:
     from billfold.lines import Documents, Inputs
 
@@ -17,7 +19,8 @@ def late(documents: Documents, inputs: Inputs) -> int:
     if inputs.late_usage.is_empty():
         return 0
     waiting = inputs.late_usage.filter(~pl.col("is_open")).join(documents.processed_usage, on="usage_id", how="anti")
-    return int(waiting.lazy().join(inputs.accounts, on="account_number", how="semi").select(pl.len()).collect().item())
+    theirs = waiting.lazy().join(inputs.accounts, on="account_number", how="semi")
+    return int(collected(theirs.select(pl.len())).item())
 
 
 def left(documents: Documents, inputs: Inputs) -> dict[str, pl.DataFrame]:
@@ -44,13 +47,12 @@ def _unseen(documents: Documents, inputs: Inputs) -> pl.DataFrame:
     owners = inputs.all_accounts.select(owner="account_number", owner_status="status")
     subscriptions = inputs.subscriptions.select("subscription_number", "status", owner=owner)
     asleep = pl.col("status").is_in(["Draft", "Expired"]) | (pl.col("owner_status") != "Active")
-    dormant = (
+    dormant = collected(
         inputs.rate_plan_charges.select(*_CHARGE, "subscription_number")
         .join(unseen.lazy(), on=_CHARGE, how="semi")
         .join(subscriptions, on="subscription_number")
         .join(owners, on="owner")
         .filter(asleep)
         .select(_CHARGE)
-        .collect()
     )
     return unseen.join(dormant, on=_CHARGE, how="anti", maintain_order="left")

@@ -27,8 +27,6 @@ MONTHS: Final = {
 _LAST_YEAR: Final = 10_200
 """No date is later than 9999, and no period longer than a century."""
 
-_NET: Final = r"^\s*[Nn]et\s*(\d{1,4})\s*$"
-
 
 def length_in_months() -> pl.Expr:
     """The length of a charge's billing period; null when it is not a number of months."""
@@ -78,11 +76,3 @@ def period_of(date: pl.Expr, anchor: pl.Expr, day: pl.Expr, length: pl.Expr) -> 
     """The number of the period that holds a date; negative before the anchor."""
     n = (month_of(date) - anchor).floordiv(length)
     return n - (boundary(anchor + n * length, day) > date).cast(pl.Int32)
-
-
-def due_date(payment_term: pl.Expr, invoice_date: pl.Expr) -> pl.Expr:
-    """Invoice date plus the term: `Due Upon Receipt` and `Net N`; null for other terms (spec/bill_run.md I18)."""
-    days = payment_term.str.extract(_NET, 1).cast(pl.Int64)
-    at_once = payment_term.str.to_lowercase().str.strip_chars() == "due upon receipt"
-    days = pl.when(at_once).then(0).otherwise(days)
-    return invoice_date + pl.duration(days=days)

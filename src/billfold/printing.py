@@ -20,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from billfold.console import console, money, print_json, show_records, table_of
+from billfold.console import console, harmless, money, print_json, show_records, table_of
 from billfold.errors import BillfoldError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def show_faults(error: InputError) -> None:
 def save_faults(error: InputError, path: Path) -> None:
     """Every refused cell as CSV."""
     try:
-        error.failures.write_csv(path)
+        harmless(error.failures).write_csv(path)
     except OSError as e:
         msg = f"{path} can't be written: {e.strerror}."
         raise BillfoldError(msg) from e

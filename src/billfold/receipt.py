@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from billfold import __version__
+from billfold.book import Change
 from billfold.memory import late, left
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ class Receipt:
 
     committed: bool = False
     seconds: float = 0.0
+
+    def changes(self) -> list[Change]:
+        """What a run changes in the book, besides its own row."""
+        documents = [Change(t, rows, replace=t == "charge_progress") for t, rows in vars(self.documents).items()]
+        return documents + [Change(t, rows, whole=True) for t, rows in self.left.items()]
 
     @property
     def amounts(self) -> dict[str, dict[str, str]]:
@@ -98,7 +104,8 @@ def bill_run_row(
         "invoice_date": request.invoice_date,
         "request": canonical,
         "snapshot_id": receipt.snapshot_id,
-        "fingerprint": hashlib.sha256(f"{digest} {canonical} {__version__}".encode()).hexdigest(),
+        "fingerprint": fingerprint(digest, canonical),
+        "billfold_version": __version__,
         "accounts_billed": receipt.accounts_billed,
         "accounts_nothing_due": receipt.accounts_nothing_due,
         "parked_accounts": documents.parked_accounts.height,
@@ -110,6 +117,11 @@ def bill_run_row(
         "finished_at": naive(finished_at),
     }
     return pl.DataFrame([row])
+
+
+def fingerprint(digest: str, request: str) -> str:
+    """What a run follows from: the book that it read, what was asked, and this version of billfold."""
+    return hashlib.sha256(f"{digest} {request} {__version__}".encode()).hexdigest()
 
 
 def seconds(started_at: datetime, finished_at: datetime) -> float:

@@ -40,9 +40,16 @@ class RunRequest(BaseModel):
     order_line_items: bool = True
     """Whether order line items are billed."""
 
+    ceilings: bool = True
+    """Whether accounts above the ceilings of the settings are parked."""
+
     def canonical(self) -> str:
         """The request as JSON, equal for equal requests."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    def for_accounts(self, accounts: tuple[str, ...]) -> "RunRequest":
+        """The same kinds of lines up to the same day, for these accounts only."""
+        return self.model_copy(update={"accounts": accounts, "batches": (), "bill_cycle_days": ()})
 
 
 class RunIdentity(BaseModel):

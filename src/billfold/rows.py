@@ -7,9 +7,29 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from billfold.errors import BookError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
+
+
+def collected(rows: pl.LazyFrame) -> pl.DataFrame:
+    """The rows of a scan of the book.
+
+    Raises:
+        BookError: a data file is damaged, so that nobody can tell what is in it.
+    """
+    try:
+        return rows.collect()
+    except pl.exceptions.PolarsError as e:
+        raise unreadable(e) from e
+
+
+def unreadable(error: Exception) -> BookError:
+    """What is said of a data file that can't be read."""
+    said = " ".join(str(error).split())[:200]
+    return BookError(f"A data file of the book can't be read, put it back from a copy: {said}.")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The bill run: the line, in order, on one screen.
 
-load -> resolve -> rate -> group -> assemble -> number -> validate -> commit. `lifecycle` posts and cancels later.
+load -> resolve -> rate -> group -> assemble -> number -> validate -> commit. `lifecycle` posts and cancels later,
+`replay` runs the line once more.
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from billfold.book import Book, Change, Commit, Head
+from billfold.ceilings import above_ceilings
 from billfold.errors import BillfoldError
-from billfold.lifecycle import finalise
+from billfold.isolate import isolated
+from billfold.lifecycle import finalise, parked_request
 from billfold.receipt import Clock, Progress, Receipt, bill_run_row, now, receipt_of, seconds, silent
+from billfold.repeat import answered
 from billfold.requests import RunIdentity, RunRequest
+from billfold.rows import collected
 from billfold.settings import current
 from billfold.shards import joined, shards
 from billfold.steps.assemble import assemble
@@ -28,7 +33,7 @@ from billfold.steps.validate import validate
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from billfold.lines import Documents, Inputs
+    from billfold.lines import Carriers, Documents, Inputs
     from billfold.rows import Only
 
 
@@ -44,22 +49,47 @@ def bill(
 ) -> Receipt:
     """Run the line and commit its documents, as drafts or, with `post`, as final ones.
 
+    A request that was answered before, and nothing happened since, is answered without running the line.
+
     Raises:
         ConflictError: another commit came first; nothing was written.
         PromiseError: the documents broke a promise; nothing was written.
     """
     head, started_at = book.head(), clock()
-    drafted, counters = _line(book, head, request, progress)
-    if drafted.bill_run_number is None:
-        return drafted
-    receipt, counters = finalise(book, drafted, counters) if post else (drafted, counters)
+    if (same := answered(book, head, request)) is not None:
+        return same
+    receipt, counters = made(book, head, request, post=post, progress=progress)
+    if receipt.bill_run_number is None:
+        return receipt
     progress("committing", 0.8)
     row = bill_run_row(receipt, request, head.digest, started_at, clock())
-    changes = [Change(t, rows, replace=t == "charge_progress") for t, rows in vars(receipt.documents).items()]
-    changes += [Change(t, rows, whole=True) for t, rows in receipt.left.items()]
     counters = {**counters, "bill_run": counters.get("bill_run", 0) + 1}
-    book.commit(head, Commit(f"run {receipt.bill_run_number}", [*changes, Change("bill_runs", row)], counters))
+    changes = [*receipt.changes(), Change("bill_runs", row)]
+    book.commit(head, Commit(f"run {receipt.bill_run_number}", changes, counters))
     return replace(receipt, committed=True, seconds=seconds(started_at, clock()))
+
+
+def retry(
+    book: Book, bill_run_number: str, *, post: bool = False, ceilings: bool = True, progress: Progress = silent
+) -> tuple[Receipt, RunRequest]:
+    """Bill the accounts that a run parked, as it was asked to, in a run of its own (spec/bill_run.md B30).
+
+    Raises:
+        BillfoldError: there is no such run, it parked nobody, or it is canceled; and as `bill` does.
+    """
+    request = parked_request(book, bill_run_number, ceilings=ceilings)
+    return bill(book, request, post=post, progress=progress), request
+
+
+def made(
+    book: Book, head: Head, request: RunRequest, *, post: bool, progress: Progress = silent
+) -> tuple[Receipt, Mapping[str, int]]:
+    """What a run at a state of the book makes, and the counters after it; nothing is written."""
+    drafted, counters = _line(book, head, request, progress)
+    if not post or drafted.bill_run_number is None:
+        return drafted, counters
+    documents, counters = finalise(book, head, drafted.documents, counters)
+    return replace(drafted, documents=documents, status="Posted"), counters
 
 
 def _line(book: Book, head: Head, request: RunRequest, progress: Progress) -> tuple[Receipt, Mapping[str, int]]:
@@ -69,40 +99,48 @@ def _line(book: Book, head: Head, request: RunRequest, progress: Progress) -> tu
         return book.read(table, head.snapshot_id, only)
 
     progress("reading", 0.0)
-    settings, sequence_sets = current(read("settings").collect()), read("sequence_sets").collect()
+    settings, sequence_sets = current(collected(read("settings"))), collected(read("sequence_sets"))
     inputs = load(read, settings, request)
     accounts = _accounts(inputs.all_accounts, inputs.accounts, request)
-    counters, parts = book.counters(), []
+    counters, parts = book.counters(head.snapshot_id), []
     run = RunIdentity(bill_run_number=f"BR-{counters.get('bill_run', 0) + 1:08d}", snapshot_id=head.snapshot_id)
     split = shards(inputs)
     for number, shard in enumerate(split):
         progress("rating and grouping", 0.1 + 0.6 * number / len(split))
-        documents = _documents(shard, run, sequence_sets)
-        parts.append(documents)
-        run = run.after(documents.invoices.height + documents.credit_memos.height)
+        found = _documents(shard, run, sequence_sets)
+        parts += found
+        run = run.after(sum(d.invoices.height + d.credit_memos.height for d in found))
     whole = joined(parts)
     drafts = number_drafts(Headers.of(whole, counters), sequence_sets)
     canceled = read("bill_runs").filter(status="Canceled")
-    known = read("parked_accounts").join(canceled, on="bill_run_number", how="anti").collect()
+    known = collected(read("parked_accounts").join(canceled, on="bill_run_number", how="anti"))
     return receipt_of(drafts.on(whole), run, accounts, known, inputs), drafts.counters
 
 
-def _documents(inputs: Inputs, run: RunIdentity, sequence_sets: pl.DataFrame) -> Documents:
+def _documents(inputs: Inputs, run: RunIdentity, sequence_sets: pl.DataFrame) -> list[Documents]:
     """Documents of some accounts; their numbers are stand-ins until all documents are there."""
     settings, request = inputs.settings, inputs.request
-    rated = rate(resolve(inputs), request.target_date, settings, inputs.currencies)
-    lines = group(rated.lines, settings)
-    assembled = assemble(lines, rated, settings, request, run)
-    drafts = number_drafts(Headers.of(assembled.documents, {}), sequence_sets)
-    return validate(lines, replace(assembled, documents=drafts.on(assembled.documents)))
+
+    def work(carriers: Carriers, run: RunIdentity) -> Documents:
+        rated = rate(carriers, request.target_date, settings, inputs.currencies)
+        lines = group(rated.lines, settings)
+        assembled = assemble(lines, rated, settings, request, run)
+        unbelievable = above_ceilings(assembled.documents, settings, inputs.last_bills)
+        if request.ceilings and unbelievable.height:
+            rated = rated.with_troubles(unbelievable)
+            assembled = assemble(lines, rated, settings, request, run)
+        drafts = number_drafts(Headers.of(assembled.documents, {}), sequence_sets)
+        return validate(lines, replace(assembled, documents=drafts.on(assembled.documents)))
+
+    return isolated(work, resolve(inputs), run)
 
 
 def _accounts(everyone: pl.LazyFrame, chosen: pl.LazyFrame, request: RunRequest) -> int:
     """How many accounts the run is for; asking for one that does not exist is refused."""
     if request.accounts:
-        named = everyone.filter(pl.col("account_number").is_in(request.accounts)).select("account_number").collect()
+        named = collected(everyone.filter(pl.col("account_number").is_in(request.accounts)).select("account_number"))
         unknown = sorted(set(request.accounts) - set(named["account_number"]))
         if unknown:
             msg = f"There is no account {', '.join(unknown)} in the book."
             raise BillfoldError(msg)
-    return int(chosen.select(pl.len()).collect().item())
+    return int(collected(chosen.select(pl.len())).item())

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from billfold.book import Book, Change, Commit
+from billfold.ceilings import CEILING, NO_CEILING
 from billfold.contracts.base import NAME
 from billfold.errors import BillfoldError
-from billfold.money import CURRENCIES
+from billfold.money import AMOUNT_LIMIT, CURRENCIES
 from billfold.names import nearest
+from billfold.rows import collected
+from billfold.terms import PREFIX, meaning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,8 +35,9 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "numbering": ("at_posting",),
     "usage_without_records": ("bill", "skip"),
     "credit_wording": ("yes", "no"),
+    "change_ceiling": ("none",),
 }
-"""Settings with their values, the default first."""
+"""Settings with their values, the default first. `change_ceiling` may be a percentage too."""
 
 _INCREMENT: Final = "rounding_increment."
 _DECIMALS: Final = "uom_decimals."
@@ -41,6 +45,14 @@ _ROUNDING: Final = "uom_rounding."
 _DIGITS: Final = tuple("0123456789")
 _OF_UNITS: Final[Mapping[str, tuple[str, ...]]] = {_DECIMALS: _DIGITS, _ROUNDING: ("up", "down")}
 """Settings of units of measure: the unit follows the point. Their values, without a default of their own."""
+
+_FREE: Final[Mapping[str, str]] = {
+    _INCREMENT: "1, 2 or 5 times a power of ten",
+    CEILING: "none, or an amount",
+    PREFIX: "Net 30, Due Upon Receipt, EOM, Net 30 EOM, Prox 20 Cutoff 12 Months 2",
+    "change_ceiling": "none, or a percentage",
+}
+"""What settings may be that have no list of values, for people."""
 
 _STEP: Final = re.compile(r"0*\.?0*[125]0*\.?0*")
 
@@ -52,13 +64,14 @@ def current(stored: pl.DataFrame) -> dict[str, str]:
 
 def show(book: Book) -> dict[str, str]:
     """The book's settings, by name."""
-    return current(book.read("settings").collect())
+    return current(collected(book.read("settings")))
 
 
 def allowed(name: str) -> tuple[str, ...]:
     """What a setting may be, for people."""
     prefix = name[: name.find(".") + 1]
-    return CHOICES.get(name) or _OF_UNITS.get(prefix) or ("1, 2 or 5 times a power of ten",)
+    said = _FREE.get(prefix) or _FREE.get(name)
+    return (said,) if said else CHOICES.get(name) or _OF_UNITS[prefix]
 
 
 def change(book: Book, assignments: Mapping[str, str]) -> dict[str, str]:
@@ -115,13 +128,17 @@ def _checked(name: str, value: str) -> tuple[str, str]:
     """A setting's name and value as they are stored."""
     if name.startswith(_INCREMENT):
         return name, _checked_increment(name, value)
+    if name.startswith(CEILING) or name == "change_ceiling":
+        return name, _checked_ceiling(name, value)
+    if name.startswith(PREFIX):
+        return PREFIX + " ".join(name.removeprefix(PREFIX).split()), _checked_term(name, value)
     choices = CHOICES.get(name)
     for prefix, values in _OF_UNITS.items():
         if name.startswith(prefix):
             name, choices = prefix + _unit(prefix, name), values
     if choices is None:
         msg = f"There is no setting {name!r}{nearest(name, CHOICES)}; they are {', '.join(CHOICES)}, {_INCREMENT}CUR"
-        raise BillfoldError(f"{msg}, {_DECIMALS}UOM and {_ROUNDING}UOM.")
+        raise BillfoldError(f"{msg}, {CEILING}CUR, {_DECIMALS}UOM, {_ROUNDING}UOM and {PREFIX}NAME.")
     value = value.lower()
     if value not in choices:
         msg = f"The setting {name} can't be {value!r}: it is one of {', '.join(choices)}."
@@ -138,15 +155,44 @@ def _unit(prefix: str, name: str) -> str:
     return unit
 
 
-def _checked_increment(name: str, value: str) -> str:
-    currency = name.removeprefix(_INCREMENT)
+def _checked_term(name: str, value: str) -> str:
+    """What a payment term of that name means."""
+    if not name.removeprefix(PREFIX).strip() or meaning(value) is None:
+        msg = f"{name} can't be {value!r}: it is a payment term's name and what it means, such as {_FREE[PREFIX]}."
+        raise BillfoldError(msg)
+    return value
+
+
+def _checked_ceiling(name: str, value: str) -> str:
+    """An amount above which an invoice is not made, or a change in percent that is not believed."""
+    if name.startswith(CEILING):
+        _refuse_unknown_currency(name, name.removeprefix(CEILING))
+    number = _number(value)
+    if value.lower() == NO_CEILING:
+        return NO_CEILING
+    if not number.is_finite() or not 0 <= number < AMOUNT_LIMIT or number != round(number, 4):
+        msg = f"{name} can't be {value!r}: it is none, or a number from 0 on with at most 4 decimals."
+        raise BillfoldError(msg)
+    return f"{number:f}"
+
+
+def _refuse_unknown_currency(name: str, currency: str) -> None:
     if currency not in CURRENCIES:
         msg = f"{name}: {currency!r} is not an ISO 4217 currency{nearest(currency.upper(), CURRENCIES)}."
         raise BillfoldError(msg)
+
+
+def _number(value: str) -> Decimal:
+    """A number as it was typed; what is none is not a number."""
     try:
-        number = Decimal(value)
+        return Decimal(value)
     except InvalidOperation:
-        number = Decimal("NaN")
+        return Decimal("NaN")
+
+
+def _checked_increment(name: str, value: str) -> str:
+    _refuse_unknown_currency(name, name.removeprefix(_INCREMENT))
+    number = _number(value)
     fits = number.is_finite() and number > 0 and _STEP.fullmatch(value) and number == round(number, 4)
     if not fits:
         msg = f"{name} can't be {value!r}: it is 1, 2 or 5 times a power of ten, 0.0001 or more, such as 0.05."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from billfold.lines import ID_DIGITS, Documents
-from billfold.rows import Only
+from billfold.rows import Only, collected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ def shards(inputs: Inputs) -> list[Inputs]:
     count = math.ceil(inputs.work / SHARD)
     if count <= 1:
         return [_few(inputs) if inputs.work <= FEW else inputs]
-    numbers = inputs.accounts.select("account_number").sort("account_number").collect()["account_number"]
+    numbers = collected(inputs.accounts.select("account_number").sort("account_number"))["account_number"]
     size = math.ceil(numbers.len() / count)
     parts = (numbers[start : start + size] for start in range(0, numbers.len(), size))
     return [_of_accounts(inputs, part[0], part[-1]) for part in parts]
@@ -38,7 +38,7 @@ def shards(inputs: Inputs) -> list[Inputs]:
 
 def _few(inputs: Inputs) -> Inputs:
     """Few charges: the other subscriptions' attributes need not be read."""
-    charges = inputs.rate_plan_charges.collect()
+    charges = collected(inputs.rate_plan_charges)
     numbers = Only(among=charges["subscription_number"].unique())
     return replace(inputs, rate_plan_charges=charges.lazy(), charged=numbers.of(inputs.charged))
 
@@ -48,7 +48,7 @@ def _of_accounts(inputs: Inputs, first: str, last: str) -> Inputs:
     inside = pl.col("account_number").is_between(pl.lit(first), pl.lit(last))
     owner = pl.coalesce("invoice_owner_account_number", "account_number")
     charged = inputs.charged.filter(owner.is_between(pl.lit(first), pl.lit(last)))
-    numbers = charged.select("subscription_number").collect()["subscription_number"]
+    numbers = collected(charged.select("subscription_number"))["subscription_number"]
     charges = inputs.rate_plan_charges.filter(pl.col("subscription_number").is_in(numbers.implode()))
     return replace(inputs, accounts=inputs.accounts.filter(inside), rate_plan_charges=charges, charged=charged)
 

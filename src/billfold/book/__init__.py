@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from billfold.book.commits import Change, Commit, Head, hash_of
 from billfold.book.layout import SCHEMA_VERSION, empty, migrate
-from billfold.book.store import Book, Change, Commit, Head
+from billfold.book.orphans import clean, orphans
+from billfold.book.store import Book
 
-__all__ = ["SCHEMA_VERSION", "Book", "Change", "Commit", "Head", "empty", "migrate"]
+__all__ = ["SCHEMA_VERSION", "Book", "Change", "Commit", "Head", "clean", "empty", "hash_of", "migrate", "orphans"]

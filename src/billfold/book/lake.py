@@ -6,6 +6,7 @@ Nothing here knows what the tables mean. SQL is made from quoted identifiers and
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 _ROW_GROUP: Final = 262_144
 _EXTENSIONS: Final = ("sqlite_scanner", "ducklake")
+_FETCH: Final = "BILLFOLD_FETCH_EXTENSIONS"
+"""Set to let DuckDB fetch extensions that are not installed: nothing else ever uses a network."""
+
 CATALOG: Final = "catalog.sqlite"
 DATA: Final = "data"
 
@@ -44,7 +48,9 @@ def attach(folder: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnectio
     The data path is given anew each time, so that a book works wherever it was moved to.
     """
     connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'; SET autoinstall_known_extensions = false")
+    connection.execute(
+        "SET TimeZone = 'UTC'; SET autoinstall_known_extensions = false; SET autoload_known_extensions = false"
+    )
     for extension in _EXTENSIONS:
         _load(connection, extension)
     access = ", READ_ONLY" if read_only else ""
@@ -67,17 +73,15 @@ def settle(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
 
 
 def _load(connection: duckdb.DuckDBPyConnection, extension: str) -> None:
-    """Load an extension from its wheel; only where there is no wheel, let DuckDB install it."""
+    """Load an extension from its wheel. Where there is none, DuckDB may fetch it, if someone said so."""
     path = _wheel_file(extension)
     try:
-        if path is None:
+        if path is None and os.environ.get(_FETCH):
             connection.install_extension(extension)
-            connection.load_extension(extension)
-        else:
-            connection.load_extension(str(path))
+        connection.load_extension(str(path) if path else extension)
     except duckdb.Error as e:
         hint = f"install the package duckdb-extension-{extension.replace('_', '-')} {duckdb.__version__}"
-        msg = f"DuckDB can't load its extension {extension}: {hint}."
+        msg = f"DuckDB can't load its extension {extension}: {hint}, or let DuckDB fetch it once with {_FETCH}=1."
         raise BookError(msg) from e
 
 

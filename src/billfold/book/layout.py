@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 import polars as pl
 
+from billfold import failpoints
 from billfold.book import lake
+from billfold.book.commits import CONTENTS, add_contents, base_rows, digest_of
 from billfold.book.lake import name
 from billfold.contracts import TABLES, Table, columns
 from billfold.errors import BookError
@@ -16,7 +18,7 @@ from billfold.errors import BookError
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Version of a book's layout; `migrate` brings older books up to it."""
 
 
@@ -36,6 +38,7 @@ def make_catalog(folder: Path) -> None:
     connection.execute("CREATE TABLE billfold.head (version BIGINT, schema_version BIGINT, digest VARCHAR)")
     connection.execute("CREATE TABLE billfold.counters (name VARCHAR, value BIGINT)")
     connection.execute("INSERT INTO billfold.head VALUES (0, ?, '')", [SCHEMA_VERSION])
+    _make_contents(connection)
     for table in TABLES:
         connection.execute(_table_ddl(connection, table))
     connection.execute("CALL book.set_commit_message('billfold', 'init')")
@@ -49,9 +52,11 @@ def _table_ddl(connection: duckdb.DuckDBPyConnection, table: str) -> str:
 
 
 def migrate(folder: Path) -> list[str]:
-    """Bring a book's layout to this version in one transaction; returns what was done, a sentence each.
+    """Bring a book's layout to this version; returns what was done, a sentence each.
 
-    Added tables and columns are read off the contracts; version 2 also remembers how far charges were billed.
+    Added tables and columns are read off the contracts; version 2 also remembers how far charges were billed, and
+    version 3 records what every commit holds, beginning with what is there now. Dying in between does no harm: the
+    book stays at its old version, and the command can be given again.
 
     Raises:
         BookError: there is no book, it is newer, it has drafts of an older version, or the catalog refuses.
@@ -68,9 +73,16 @@ def migrate(folder: Path) -> list[str]:
         done = [*_missing_tables(connection), *_missing_columns(connection)]
         if any(said.endswith(" charge_progress") for said, _ in done):
             done += _progress_of_items(connection, folder)
+        done += [_posted_once(said) for said, _ in done if said.endswith("s.posting")]
         connection.execute("BEGIN")
         for _, statement in done:
             connection.execute(statement)
+        if not connection.execute("SHOW TABLES FROM book.billfold").pl()["name"].is_in(["contents"]).any():
+            _make_contents(connection)
+        connection.execute("COMMIT")
+        failpoints.reached("migrate.between")
+        connection.execute("BEGIN")
+        _begin_chains(connection)
         connection.execute("UPDATE book.billfold.head SET schema_version = ?, version = version + 1", [SCHEMA_VERSION])
         connection.execute("COMMIT")
     except duckdb.Error as e:
@@ -79,6 +91,31 @@ def migrate(folder: Path) -> list[str]:
     finally:
         connection.close()
     return [said for said, _ in done]
+
+
+def _make_contents(connection: duckdb.DuckDBPyConnection) -> None:
+    """The record of what every commit holds; its rows stay in the catalog, however many a commit has."""
+    connection.execute("CALL book.set_option('data_inlining_row_limit', 1000)")
+    columns = ", ".join(f"{column} {sql_type}" for column, sql_type in CONTENTS.items())
+    connection.execute(f"CREATE TABLE book.billfold.contents ({columns})")
+
+
+def _begin_chains(connection: duckdb.DuckDBPyConnection) -> None:
+    """Where nothing is recorded yet, the chains of hashes begin with the tables as they are."""
+    if lake.one(connection, "SELECT count(*) FROM book.billfold.contents")[0]:
+        return
+    version = lake.one(connection, "SELECT version + 1 FROM book.billfold.head")[0]
+    snapshot_id = lake.one(connection, "FROM ducklake_current_snapshot('book')")[0]
+    rows = base_rows(connection, version, snapshot_id)
+    add_contents(connection, rows)
+    digest = digest_of({str(row[3]): str(row[-1]) for row in rows})
+    connection.execute("UPDATE book.billfold.head SET digest = ?", [digest])
+
+
+def _posted_once(added: str) -> tuple[str, str]:
+    """Documents that are final already were made so by their run's first posting."""
+    table = added.removeprefix("added the column ").removesuffix(".posting")
+    return f"numbered the postings of {table}", f"UPDATE {name(table)} SET posting = 1 WHERE status = 'Posted'"  # noqa: S608 - quoted
 
 
 def _missing_tables(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:

@@ -1,61 +1,27 @@
-"""The book: a folder with a DuckLake, read at snapshots and changed by atomic commits.
-
-Every commit moves the one row of `billfold.head` from the version that its author read to the next. DuckLake by
-itself would let two runs insert the same documents side by side; this compare-and-swap lets one of them fail.
-"""
+"""The book: a folder with a DuckLake, read at snapshots and changed by atomic commits (`commits`)."""
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import sqlite3
 import uuid
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import duckdb
 import polars as pl
 
-from billfold.book import lake
-from billfold.book.lake import name, text
+from billfold import failpoints
+from billfold.book import commits, lake
+from billfold.book.commits import Head
+from billfold.book.lake import name
 from billfold.book.layout import SCHEMA_VERSION, make_catalog
-from billfold.contracts import TABLES, keys
-from billfold.errors import BookError, ConflictError
+from billfold.errors import BookError
 from billfold.rows import Only
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-
-@dataclass(frozen=True)
-class Head:
-    """Where a book stands: the version that commits compare and swap, and the snapshot that readers see."""
-
-    version: int
-    schema_version: int
-    snapshot_id: int
-    digest: str
-
-
-@dataclass(frozen=True)
-class Change:
-    """New rows of one table. With `replace`, rows with the same keys go first; with `whole`, all rows do."""
-
-    table: str
-    rows: pl.DataFrame
-    replace: bool = False
-    whole: bool = False
-
-
-@dataclass(frozen=True)
-class Commit:
-    """What one transaction does: changes of tables, and counters set to new values."""
-
-    message: str
-    changes: Sequence[Change] = ()
-    counters: Mapping[str, int] = field(default_factory=dict)
+    from billfold.book.commits import Commit
 
 
 class Book:
@@ -103,8 +69,11 @@ class Book:
         try:
             (scratch / lake.DATA).mkdir(parents=True, mode=0o700)
             scratch.chmod(0o700)
+            failpoints.reached("create.before")
             make_catalog(scratch)
+            failpoints.reached("rename.before")
             scratch.rename(folder.resolve())
+            failpoints.reached("rename.after")
         except (OSError, sqlite3.Error, duckdb.Error) as e:
             shutil.rmtree(scratch, ignore_errors=True)
             said = e.strerror if isinstance(e, OSError) else _first_line(e)
@@ -124,14 +93,16 @@ class Book:
         """Close."""
         self.close()
 
-    def head(self) -> Head:
-        """The book's newest state."""
-        cursor = self._connection.cursor()
+    def head(self, snapshot_id: int | None = None) -> Head:
+        """The book's newest state, or the one of an earlier snapshot."""
+        cursor = self.cursor()
         cursor.execute("BEGIN")
-        row = lake.one(cursor, "SELECT version, schema_version, digest FROM book.billfold.head")
-        snapshot = lake.one(cursor, "FROM ducklake_current_snapshot('book')")
-        cursor.execute("ROLLBACK")
-        return Head(int(row[0]), int(row[1]), int(snapshot[0]), str(row[2]))
+        try:
+            at = lake.one(cursor, "FROM ducklake_current_snapshot('book')")[0] if snapshot_id is None else snapshot_id
+            row = lake.one(cursor, f"SELECT version, schema_version, digest FROM book.billfold.head {_at(at)}")  # noqa: S608 - a number
+        finally:
+            cursor.execute("ROLLBACK")
+        return Head(int(row[0]), int(row[1]), int(at), str(row[2]))
 
     def read(self, table: str, snapshot_id: int | None = None, only: Only | None = None) -> pl.LazyFrame:
         """A table as of a snapshot (default: the newest): columns of the contract, then custom fields.
@@ -162,7 +133,9 @@ class Book:
         if missing:
             msg = f"The book in {self.folder} has lost a data file of {table}: put {missing[0]} back from a copy."
             raise BookError(msg)
-        scanned = pl.scan_parquet(paths, schema=schema, missing_columns="insert", glob=False).select(schema.names())
+        scanned = pl.scan_parquet(
+            paths, schema=schema, missing_columns="insert", extra_columns="ignore", glob=False
+        ).select(schema.names())
         return only.of(scanned)
 
     def columns(self, table: str) -> dict[str, str]:
@@ -170,9 +143,20 @@ class Book:
         rows = self._connection.cursor().execute(f"DESCRIBE book.main.{name(table)}").fetchall()
         return {row[0]: row[1] for row in rows}
 
-    def counters(self) -> dict[str, int]:
+    def counters(self, snapshot_id: int | None = None) -> dict[str, int]:
         """Counters of numbers already given out, by name."""
-        return dict(self._connection.cursor().execute("SELECT name, value FROM book.billfold.counters").fetchall())
+        counted = f"SELECT name, value FROM book.billfold.counters {_at(snapshot_id)}"  # noqa: S608 - a number
+        return dict(self.cursor().execute(counted).fetchall())
+
+    def contents(self) -> pl.DataFrame:
+        """What every commit did to every table, in order (`commits.CONTENTS`)."""
+        return self.cursor().sql("FROM book.billfold.contents ORDER BY version, position").pl()
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A DuckDB cursor on the book, its tables to be had by name; for queries, not for writing."""
+        cursor = self._connection.cursor()
+        cursor.execute("USE book")
+        return cursor
 
     def sql(self, query: str) -> pl.DataFrame:
         """The rows of one query over the book's tables; durations come as text.
@@ -180,9 +164,8 @@ class Book:
         Raises:
             BookError: it is not one query (a statement that writes, several, none), or DuckDB refuses it.
         """
-        cursor = self._connection.cursor()
+        cursor = self.cursor()
         try:
-            cursor.execute("USE book")
             lake.refuse_other_than_query(query)
             return lake.frame(cursor.sql(query))
         except duckdb.Error as e:
@@ -195,104 +178,13 @@ class Book:
             ConflictError: another commit came first.
             BookError: the disk or the catalog refuses. In both cases nothing of this commit remains.
         """
-        written: list[tuple[Change, Path]] = []
-        try:
-            digest = read_at.digest
-            for change in (c for c in commit.changes if c.rows.height):
-                path = self._write(change)
-                written.append((change, path))
-                digest = _chain(digest, change, path)
-            with self._transaction() as cursor:
-                self._swap_head(cursor, read_at, digest)
-                for table in (c.table for c in commit.changes if c.whole):
-                    cursor.execute(f"DELETE FROM book.main.{name(table)}")  # noqa: S608 - quoted
-                for change, path in written:
-                    self._apply(cursor, change, path)
-                self._set_counters(cursor, commit.counters)
-                cursor.execute("CALL book.set_commit_message('billfold', ?)", [commit.message])
-        except Exception as e:
-            # Not for an interruption: it may come just after the commit, and these files would be the book's only ones.
-            for _, path in written:
-                path.unlink(missing_ok=True)
-            if isinstance(e, duckdb.Error | OSError | BookError):
-                raise _as_refusal(e) from e
-            raise
+        commits.make(self._connection, self.folder / lake.DATA, read_at, commit)
         return self.head()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        cursor = self._connection.cursor()
-        cursor.execute("BEGIN")
-        try:
-            yield cursor
-            cursor.execute("COMMIT")
-        except BaseException:
-            with suppress(duckdb.Error):  # a failed COMMIT has already rolled back
-                cursor.execute("ROLLBACK")
-            raise
 
-    def _swap_head(self, cursor: duckdb.DuckDBPyConnection, read_at: Head, digest: str) -> None:
-        swap = "UPDATE book.billfold.head SET version = version + 1, digest = ? WHERE version = ?"
-        if lake.one(cursor, swap, [digest, read_at.version])[0] != 1:
-            msg = "Another commit to this book came first, so nothing was written: run the command again."
-            raise ConflictError(msg)
-
-    def _write(self, change: Change) -> Path:
-        """Write new rows beside the table's files; until the commit registers the file, nobody reads it."""
-        folder = self.folder / lake.DATA / "main" / change.table
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{uuid.uuid4().hex}.parquet"
-        try:
-            lake.write(change.rows, path)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-        return path
-
-    def _apply(self, cursor: duckdb.DuckDBPyConnection, change: Change, path: Path) -> None:
-        self._add_columns(cursor, change)
-        if change.replace:
-            matches = " AND ".join(f"t.{name(k)} = n.{name(k)}" for k in keys(TABLES[change.table]))
-            source = f"read_parquet({text(path)})"
-            target = f"book.main.{name(change.table)}"
-            cursor.execute(f"DELETE FROM {target} t USING {source} n WHERE {matches}")  # noqa: S608 - quoted
-        cursor.execute("CALL ducklake_add_data_files('book', ?, ?)", [change.table, str(path)])
-
-    def _add_columns(self, cursor: duckdb.DuckDBPyConnection, change: Change) -> None:
-        """Custom fields that the table does not have yet become columns of it."""
-        known = {row[0] for row in cursor.execute(f"DESCRIBE book.main.{name(change.table)}").fetchall()}
-        for column, sql_type in lake.types(cursor, change.rows).items():
-            if column not in known:
-                cursor.execute(f"ALTER TABLE book.main.{name(change.table)} ADD COLUMN {name(column)} {sql_type}")
-
-    def _set_counters(self, cursor: duckdb.DuckDBPyConnection, counters: Mapping[str, int]) -> None:
-        there = dict(cursor.execute("SELECT name, value FROM book.billfold.counters").fetchall())
-        changed = sorted((name, value) for name, value in counters.items() if there.get(name) != value)
-        if changed:
-            places = ", ".join(["?"] * len(changed))
-            gone = f"DELETE FROM book.billfold.counters WHERE name IN ({places})"  # noqa: S608 - placeholders
-            cursor.execute(gone, [name for name, _ in changed])
-            rows = ", ".join(["(?, ?)"] * len(changed))
-            new = f"INSERT INTO book.billfold.counters VALUES {rows}"  # noqa: S608 - placeholders
-            cursor.execute(new, [v for pair in changed for v in pair])
-
-
-def _chain(digest: str, change: Change, path: Path) -> str:
-    """The book's digest after a change: equal for equal histories. Runs carry clock times, so they stay out."""
-    if change.table == "bill_runs":
-        return digest
-    with path.open("rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashlib.sha256(f"{digest} {change.table} {change.replace} {content}".encode()).hexdigest()
-
-
-def _as_refusal(error: Exception) -> BookError:
-    if isinstance(error, BookError):
-        return error
-    said = _first_line(error)
-    if "locked" in said.lower() or "conflict" in said.lower():
-        return ConflictError("Another commit to this book came first, so nothing was written: run the command again.")
-    return BookError(f"The book could not be written, nothing was changed: {said}")
+def _at(snapshot_id: int | None) -> str:
+    """Which snapshot of a table is meant."""
+    return "" if snapshot_id is None else f"AT (VERSION => {int(snapshot_id)})"
 
 
 def _first_line(error: Exception) -> str:

@@ -29,7 +29,8 @@ class BillRuns(Table):
     invoice_date: date = field("The date on the documents", required=True)
     request: str = field("The request, as JSON", required=True)
     snapshot_id: int = field("Snapshot of the book that the run read", required=True)
-    fingerprint: str = field("SHA-256 of inputs, request and version", required=True)
+    fingerprint: str = field("SHA-256 of the book's digest, the request and the version", required=True)
+    billfold_version: str = field("Version of billfold that made the run; blank before version 3 of the book")
     accounts_billed: int = field("Accounts with at least one document", required=True)
     accounts_nothing_due: int = field("Accounts of the run that owed nothing", required=True)
     parked_accounts: int = field("Accounts set aside, see the table of that name", required=True)
@@ -57,6 +58,7 @@ class Header(Table):
         "Where its items come from: subscriptions, orders, or both (Consolidation)",
         required=True, values=("Subscription", "Order", "Consolidation"),
     )  # fmt: skip
+    posting: int = field("Which posting of its run made it final: 1, 2, …; blank for drafts")
     due_date: date = field("Invoice date plus payment term, set by posting; blank for other terms and credit memos")
     target_date: date = field("The run's target date, inclusive", required=True)
     bill_to_contact: str = field("Recipient, resolved")

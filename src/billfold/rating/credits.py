@@ -19,6 +19,7 @@ from billfold.rating.grids import GRIDS
 from billfold.rating.models import with_whole_amounts
 from billfold.rating.spans import is_overbilled, serves
 from billfold.rating.usage import without_usage
+from billfold.rows import collected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,7 +75,7 @@ def credits_of(
     if found.is_empty():
         return Credits(found.head(0), pl.DataFrame(), found.select("row", "cut"))
     numbers = found["charge_number"].unique().implode()
-    known = items.filter(pl.col("charge_number").is_in(numbers)).collect()
+    known = collected(items.filter(pl.col("charge_number").is_in(numbers)))
     rows = pl.concat([_here(found, known), *_elsewhere(found.filter(~pl.col("here")))])
     valued = _valued(rows, money).with_row_index("line")
     given = _discounts(valued, items, discounts, money)
@@ -227,8 +228,8 @@ def _discounts(rows: pl.DataFrame, items: pl.LazyFrame, discounts: pl.DataFrame,
     """Discounts on the items, credited in step: what is due on `basis` now, less what is left of what was given."""
     wanted = rows["item_id"].drop_nulls().unique().implode()
     of_discounts = items.filter(processing_type="Discount")
-    given = of_discounts.filter(pl.col("applied_to_item_id").is_in(wanted)).collect()
-    back = of_discounts.filter(pl.col("applied_to_item_id").is_in(given["item_id"].implode())).collect()
+    given = collected(of_discounts.filter(pl.col("applied_to_item_id").is_in(wanted)))
+    back = collected(of_discounts.filter(pl.col("applied_to_item_id").is_in(given["item_id"].implode())))
     sums = back.group_by(item_id="applied_to_item_id").agg(back=pl.col("amount").sum())
     left = given.join(sums, on="item_id", how="left", maintain_order="left").select(
         *_KEY, "charge_name", "item_id",

@@ -14,6 +14,7 @@ import polars as pl
 
 from billfold.money import AMOUNT_LIMIT, PRICE, WIDE, WIDE_LIMIT
 from billfold.rating.spans import serves, with_spans
+from billfold.rows import collected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,7 @@ def with_usage(periods: pl.DataFrame, subscribers: pl.Series, carriers: Carriers
     first, end = periods.select(pl.col("service_start").min(), pl.col("service_end").max()).row(0)
     told = pl.col("charge_number").is_in(periods["charge_number"].unique().implode())
     untold = pl.col("charge_number").is_null() & pl.col("account_number").is_in(subscribers.implode())
-    window = carriers.usage(first, end).select(RECORD).filter(told | untold).collect()
+    window = collected(carriers.usage(first, end).select(RECORD).filter(told | untold))
     records = with_charges(_unbilled(window, carriers), carriers.usage_charges)
     found = _placed(records, numbered)
     sums = found.group_by("period").agg(
@@ -100,7 +101,7 @@ def with_charges(records: pl.DataFrame, rivals: Rivals) -> pl.DataFrame:
     if untold.is_empty():
         return told
     wanted = untold["account_number"].unique().implode()
-    concerned = rivals().filter(pl.col("subscriber").is_in(wanted)).with_columns(billed_through=None).collect()
+    concerned = collected(rivals().filter(pl.col("subscriber").is_in(wanted)).with_columns(billed_through=None))
     serving = with_spans(concerned.with_columns(pl.col("billed_through").cast(pl.Date))).filter(serves()).select(
         "uom", "charge_number", "start", "end", account_number="subscriber", of="subscription_number"
     )  # fmt: skip

@@ -222,6 +222,7 @@ def _headers(placed: pl.DataFrame, groups: pl.DataFrame, request: RunRequest, ru
         status=pl.lit("Draft"),
         number=pl.lit(None, dtype=pl.String),
         date=pl.lit(request.invoice_date),
+        posting=pl.lit(None, dtype=pl.Int64),
         due_date=pl.lit(None, dtype=pl.Date),
         target_date=pl.lit(request.target_date),
     )

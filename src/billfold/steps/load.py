@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from billfold.ceilings import NO_CEILING
 from billfold.lines import Inputs
-from billfold.rows import Only
+from billfold.rows import Only, collected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +27,7 @@ _OF_ITEMS: Final = (
 def load(read: Read, settings: Mapping[str, str], request: RunRequest) -> Inputs:
     """Tables of one snapshot, filtered to the accounts and kinds of lines that are asked for."""
     accounts, subscriptions, order_lines = read("accounts"), read("subscriptions"), read("order_line_items")
-    to_review = read("charges_to_review").collect()
+    to_review = collected(read("charges_to_review"))
     awake = _awake(read, to_review, request.target_date)
     charges = _with_progress(read, awake, to_review)
     charges = charges.filter(~pl.col("charge_type").is_in(request.excluded_charge_types))
@@ -51,25 +52,26 @@ def load(read: Read, settings: Mapping[str, str], request: RunRequest) -> Inputs
         order_line_items=order_lines,
         items=_items_that_count(read),
         billed_order_lines=_billed_order_lines(read),
-        invoice_groups=read("invoice_groups").collect(),
+        invoice_groups=collected(read("invoice_groups")),
+        last_bills=_last_bills(read, settings, request),
         to_review=to_review,
         late_usage=late,
         settings=settings,
         request=request,
         currencies=_currencies(accounts, subscriptions, order_lines),
-        work=awake.len() + order_lines.select(pl.len()).collect().item(),
+        work=awake.len() + collected(order_lines.select(pl.len())).item(),
     )
 
 
 def _currencies(*tables: pl.LazyFrame) -> list[str]:
     found = pl.concat(t.select("currency").unique() for t in tables).drop_nulls().unique().sort("currency")
-    return found.collect()["currency"].to_list()
+    return collected(found)["currency"].to_list()
 
 
 def _awake(read: Read, to_review: pl.DataFrame, target: date) -> pl.Series:
     """Numbers of the charges that may owe something: those that are due, and those that changed."""
     due = read("charge_progress", only=Only(between={"next_due_date": (None, target)})).select("charge_number")
-    return pl.concat([due.collect()["charge_number"], to_review["charge_number"]])
+    return pl.concat([collected(due)["charge_number"], to_review["charge_number"]])
 
 
 def _with_progress(read: Read, awake: pl.Series, to_review: pl.DataFrame) -> pl.LazyFrame:
@@ -123,6 +125,22 @@ def _items_that_count(read: Read) -> pl.LazyFrame:
     return pl.concat(frames)
 
 
+def _last_bills(read: Read, settings: Mapping[str, str], request: RunRequest) -> pl.DataFrame:
+    """The net amount of every account's latest run by currency, if changes have a ceiling."""
+    headers = [
+        read(f"{kind}s").select(
+            "account_number", "currency", "bill_run_number", "status", amount=pl.col("amount") * sign
+        )
+        for kind, sign in (("invoice", 1), ("credit_memo", -1))
+    ]  # fmt: skip
+    bills = pl.concat(headers).filter(pl.col("status") != "Canceled")
+    if settings["change_ceiling"] == NO_CEILING or not request.ceilings:
+        bills = bills.clear()
+    latest = pl.col("bill_run_number") == pl.col("bill_run_number").max().over("account_number", "currency")
+    by = ["account_number", "currency", "bill_run_number"]
+    return collected(bills.filter(latest).group_by(by).agg(pl.col("amount").sum()).sort(by))
+
+
 def _billed_order_lines(read: Read) -> pl.LazyFrame:
     """Order lines on documents that were not canceled."""
     frames = []
@@ -140,15 +158,15 @@ def _processed(read: Read, usage_ids: pl.Series) -> pl.Series:
     """Those of some usage records that runs which count have billed."""
     canceled = read("bill_runs").filter(status="Canceled").select("bill_run_number")
     rows = read("processed_usage", only=Only(among=usage_ids)).join(canceled, on="bill_run_number", how="anti")
-    return rows.select("usage_id").collect()["usage_id"]
+    return collected(rows.select("usage_id"))["usage_id"]
 
 
 def _late_usage(read: Read) -> pl.DataFrame:
     """Usage that was loaded after its period was billed; `is_open` says that the period can be billed again."""
-    late = read("late_usage").collect()
+    late = collected(read("late_usage"))
     billed = read("charge_progress", only=Only(among=late["charge_number"].unique())).select(
         "charge_number", "segment", "charged_through_date"
     )
     joined = late.lazy().join(billed, on=["charge_number", "segment"], how="left", maintain_order="left")
     is_open = (pl.col("charged_through_date") <= pl.col("start_date")).fill_null(value=False)
-    return joined.with_columns(is_open=is_open).drop("charged_through_date").collect()
+    return collected(joined.with_columns(is_open=is_open).drop("charged_through_date"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 import polars as pl
 
-from billfold.periods import due_date
+from billfold.terms import due_dates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,14 +47,14 @@ def number_drafts(headers: Headers, sets: pl.DataFrame) -> Headers:
     return _both(headers, sets, _temporary)
 
 
-def post(headers: Headers, sets: pl.DataFrame) -> Headers:
-    """Final numbers and the status Posted; invoices get their due dates."""
+def post(headers: Headers, sets: pl.DataFrame, settings: Mapping[str, str], posting: int = 1) -> Headers:
+    """Final numbers and the status Posted; invoices get their due dates. `posting` counts the run's postings."""
     posted = _both(headers, sets, _final)
-    due = due_date(pl.col("payment_term"), pl.col("invoice_date"))
+    final = {"status": pl.lit("Posted"), "posting": pl.lit(posting, dtype=pl.Int64)}
     return replace(
         posted,
-        invoices=posted.invoices.with_columns(status=pl.lit("Posted"), due_date=due),
-        credit_memos=posted.credit_memos.with_columns(status=pl.lit("Posted")),
+        invoices=posted.invoices.with_columns(**final, due_date=due_dates(posted.invoices, settings)),
+        credit_memos=posted.credit_memos.with_columns(**final),
     )
 
 

@@ -12,6 +12,7 @@ import polars as pl
 from billfold.group_values import CHARGES, ORDER_LINES, SUBSCRIPTION, configured, fields, with_group_values
 from billfold.lines import ATTRIBUTES, Carriers
 from billfold.rating.spans import serves, with_spans
+from billfold.rows import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,11 @@ def resolve(inputs: Inputs) -> Carriers:
     lines = open_lines if inputs.request.order_line_items else open_lines.clear()
     order_lines = with_group_values(lines.join(owners, on="owner"), groups, ORDER_LINES)
     charges = with_group_values(_charges(inputs, owners, groups), groups, CHARGES)
-    frames = pl.collect_all([charges, _with_attributes(order_lines), _of_charges(inputs, inputs.discounts)])
+    plans = [charges, _with_attributes(order_lines), _of_charges(inputs, inputs.discounts)]
+    try:
+        frames = pl.collect_all(plans)
+    except pl.exceptions.PolarsError as e:
+        raise unreadable(e) from e
     return Carriers(
         charges=frames[0],
         order_lines=frames[1],

@@ -1,0 +1,275 @@
+"""One atomic commit: files first, then one transaction that registers them, chains their hashes and moves the head.
+
+Until the transaction ends nobody reads the files, so a process that dies leaves orphans at worst; `orphans` finds them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import uuid
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+
+from billfold import failpoints
+from billfold.book import lake
+from billfold.book.lake import name, text
+from billfold.contracts import TABLES, keys
+from billfold.errors import BookError, ConflictError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import polars as pl
+
+CONTENTS: Final = {
+    "version": "BIGINT",
+    "position": "BIGINT",
+    "message": "VARCHAR",
+    "table_name": "VARCHAR",
+    "how": "VARCHAR",
+    "file": "VARCHAR",
+    "row_count": "BIGINT",
+    "sha256": "VARCHAR",
+    "chain": "VARCHAR",
+}
+"""Columns of `billfold.contents`: what every commit did to every table, with hashes that chain from one to the next."""
+
+_CHAINS: Final = """
+    SELECT table_name, chain FROM book.billfold.contents
+    QUALIFY row_number() OVER (PARTITION BY table_name ORDER BY version DESC, position DESC) = 1
+"""
+_OUTSIDE: Final = "bill_runs"
+"""Runs carry clock times, so they stay out of the book's digest; they are chained by themselves."""
+
+_FIRST: Final = "Another commit to this book came first, so nothing was written: run the command again."
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where a book stands: the version that commits compare and swap, and the snapshot that readers see.
+
+    `digest` is equal for equal histories: it follows from the hashes of everything that was ever committed.
+    """
+
+    version: int
+    schema_version: int
+    snapshot_id: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """New rows of one table. With `replace`, rows with the same keys go first; with `whole`, all rows do."""
+
+    table: str
+    rows: pl.DataFrame
+    replace: bool = False
+    whole: bool = False
+
+    @property
+    def how(self) -> str:
+        """What happens to the rows that are there."""
+        return "whole" if self.whole else "replace" if self.replace else "insert"
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What one transaction does: changes of tables, and counters set to new values."""
+
+    message: str
+    changes: Sequence[Change] = ()
+    counters: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A change whose rows are on disk; a change without rows has no file."""
+
+    change: Change
+    path: Path | None
+    sha256: str | None
+
+
+def make(connection: duckdb.DuckDBPyConnection, data: Path, read_at: Head, commit: Commit) -> None:
+    """Make all changes in one transaction, if the book still stands where `read_at` found it.
+
+    Raises:
+        ConflictError: another commit came first.
+        BookError: the disk or the catalog refuses. In both cases nothing of this commit remains.
+    """
+    written: list[_Written] = []
+    try:
+        written.extend(_write(data, c) for c in commit.changes if c.rows.height or c.whole)
+        with _transaction(connection) as cursor:
+            _swap_head(cursor, read_at, _record(cursor, data, read_at.version + 1, commit.message, written))
+            for each in written:
+                _apply(cursor, each)
+            _set_counters(cursor, commit.counters)
+            cursor.execute("CALL book.set_commit_message('billfold', ?)", [commit.message])
+            failpoints.reached("commit.before")
+    except Exception as e:
+        # Not for an interruption: it may come just after the commit, and these files would be the book's only ones.
+        for path in (w.path for w in written if w.path):
+            path.unlink(missing_ok=True)
+        if isinstance(e, duckdb.Error | OSError | BookError):
+            raise _as_refusal(e) from e
+        raise
+    failpoints.reached("commit.after")
+    _keep_private(data, [w.change.table for w in written if w.change.replace or w.change.whole])
+
+
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    cursor = connection.cursor()
+    cursor.execute("BEGIN")
+    try:
+        yield cursor
+        cursor.execute("COMMIT")
+    except BaseException:
+        with suppress(duckdb.Error):  # a failed COMMIT has already rolled back
+            cursor.execute("ROLLBACK")
+        raise
+
+
+def _write(data: Path, change: Change) -> _Written:
+    """Write new rows beside the table's files, for good: the transaction relies on them."""
+    if change.rows.is_empty():
+        return _Written(change, None, None)
+    folder = data / "main" / change.table
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / f"{uuid.uuid4().hex}.parquet"
+    failpoints.reached(f"write.before:{change.table}")
+    try:
+        path.touch(mode=0o600)
+        lake.write(change.rows, path)
+        sha256 = _hash_of_saved(path)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    failpoints.reached(f"write.after:{change.table}")
+    return _Written(change, path, sha256)
+
+
+def _hash_of_saved(path: Path) -> str:
+    """The hash of a file that is on the disk, and not only on its way: a commit must survive the loss of power."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_of(rows: pl.DataFrame) -> str:
+    """The hash that a file of these rows has; the file is made and thrown away."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.parquet"
+        lake.write(rows, path)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _record(
+    cursor: duckdb.DuckDBPyConnection, data: Path, version: int, message: str, written: Sequence[_Written]
+) -> str:
+    """Write down what the commit does; returns the book's digest after it."""
+    chains = dict(cursor.execute(_CHAINS).fetchall())
+    rows: list[tuple[object, ...]] = []
+    for position, each in enumerate(written):
+        table, how, count = each.change.table, each.change.how, each.change.rows.height
+        chains[table] = _chained(chains.get(table), how, count, each.sha256)
+        file = each.path.relative_to(data).as_posix() if each.path else None
+        rows.append((version, position, message, table, how, file, count, each.sha256, chains[table]))
+    add_contents(cursor, rows)
+    return digest_of(chains)
+
+
+def base_rows(cursor: duckdb.DuckDBPyConnection, version: int, snapshot_id: int) -> list[tuple[object, ...]]:
+    """What a book without a record of its contents holds in a snapshot: where its chains begin."""
+    counts = [(t, lake.one(cursor, f"SELECT count(*) FROM book.main.{name(t)}")[0]) for t in sorted(TABLES)]  # noqa: S608 - quoted
+    there = [(t, n) for t, n in counts if n]
+    return [
+        (version, place, f"base {snapshot_id}", t, "base", None, n, None, _chained(None, "base", n, None))
+        for place, (t, n) in enumerate(there)
+    ]
+
+
+def add_contents(cursor: duckdb.DuckDBPyConnection, rows: Sequence[tuple[object, ...]]) -> None:
+    """Add rows to the record of contents."""
+    if rows:
+        places = ", ".join([f"({', '.join('?' * len(CONTENTS))})"] * len(rows))
+        cursor.execute(f"INSERT INTO book.billfold.contents VALUES {places}", [v for row in rows for v in row])  # noqa: S608 - placeholders
+
+
+def _chained(chain: str | None, how: str, count: int, sha256: str | None) -> str:
+    return hashlib.sha256(f"{chain or ''} {how} {count} {sha256 or '-'}".encode()).hexdigest()
+
+
+def digest_of(chains: Mapping[str, str]) -> str:
+    """The book's digest: it follows from the last link of every table's chain."""
+    told = "\n".join(f"{t} {chain}" for t, chain in sorted(chains.items()) if t != _OUTSIDE)
+    return hashlib.sha256(told.encode()).hexdigest() if told else ""
+
+
+def _swap_head(cursor: duckdb.DuckDBPyConnection, read_at: Head, digest: str) -> None:
+    """DuckLake by itself would let two runs insert the same documents side by side; this lets one of them fail."""
+    swap = "UPDATE book.billfold.head SET version = version + 1, digest = ? WHERE version = ?"
+    failpoints.reached("head.before")
+    if lake.one(cursor, swap, [digest, read_at.version])[0] != 1:
+        raise ConflictError(_FIRST)
+    failpoints.reached("head.after")
+
+
+def _apply(cursor: duckdb.DuckDBPyConnection, written: _Written) -> None:
+    change, target = written.change, f"book.main.{name(written.change.table)}"
+    failpoints.reached(f"register.before:{change.table}")
+    if change.whole:
+        cursor.execute(f"DELETE FROM {target}")  # noqa: S608 - quoted
+    if written.path:
+        _add_columns(cursor, change)
+        if change.replace:
+            matches = " AND ".join(f"t.{name(k)} = n.{name(k)}" for k in keys(TABLES[change.table]))
+            source = f"read_parquet({text(written.path)})"
+            cursor.execute(f"DELETE FROM {target} t USING {source} n WHERE {matches}")  # noqa: S608 - quoted
+        cursor.execute("CALL ducklake_add_data_files('book', ?, ?)", [change.table, str(written.path)])
+    failpoints.reached(f"register.after:{change.table}")
+
+
+def _add_columns(cursor: duckdb.DuckDBPyConnection, change: Change) -> None:
+    """Custom fields that the table does not have yet become columns of it."""
+    known = {row[0] for row in cursor.execute(f"DESCRIBE book.main.{name(change.table)}").fetchall()}
+    for column, sql_type in lake.types(cursor, change.rows).items():
+        if column not in known:
+            cursor.execute(f"ALTER TABLE book.main.{name(change.table)} ADD COLUMN {name(column)} {sql_type}")
+
+
+def _set_counters(cursor: duckdb.DuckDBPyConnection, counters: Mapping[str, int]) -> None:
+    there = dict(cursor.execute("SELECT name, value FROM book.billfold.counters").fetchall())
+    changed = sorted((name, value) for name, value in counters.items() if there.get(name) != value)
+    if changed:
+        places = ", ".join(["?"] * len(changed))
+        gone = f"DELETE FROM book.billfold.counters WHERE name IN ({places})"  # noqa: S608 - placeholders
+        cursor.execute(gone, [name for name, _ in changed])
+        rows = ", ".join(["(?, ?)"] * len(changed))
+        new = f"INSERT INTO book.billfold.counters VALUES {rows}"  # noqa: S608 - placeholders
+        cursor.execute(new, [v for pair in changed for v in pair])
+
+
+def _keep_private(data: Path, tables: Sequence[str]) -> None:
+    """DuckDB writes the files that say which rows are gone, readable as the umask has it."""
+    for table in tables:
+        for path in (data / "main" / table).glob("*-delete.parquet"):
+            if path.stat().st_mode & 0o077:
+                path.chmod(0o600)
+
+
+def _as_refusal(error: Exception) -> BookError:
+    if isinstance(error, BookError):
+        return error
+    said = lake.sentence(error)[:300]
+    if "locked" in said.lower() or "conflict" in said.lower():
+        return ConflictError(_FIRST)
+    return BookError(f"The book could not be written, nothing was changed: {said}")

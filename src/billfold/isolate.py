@@ -1,0 +1,108 @@
+"""One account that breaks a whole frame costs only itself: the frame is made again in parts, down to that account."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from billfold.book import empty
+from billfold.contracts import TABLES
+from billfold.lines import Documents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from billfold.lines import Carriers
+    from billfold.requests import RunIdentity
+
+    Work = Callable[[Carriers, RunIdentity], Documents]
+
+_BREAKS: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, ArithmeticError)
+"""What an operation on a frame raises when a value breaks it. A broken promise or an unreadable book is neither."""
+
+_PARTS: Final = 4
+"""Into how many parts a broken frame is split: fewer would fail more often, more would cost more beginnings."""
+
+_MOST: Final = 100
+"""So many accounts that break by themselves are no data trouble any more, but a fault of billfold."""
+
+
+def isolated(work: Work, carriers: Carriers, run: RunIdentity) -> list[Documents]:
+    """The documents of all accounts, in parts; accounts that break the work by themselves are parked.
+
+    Raises:
+        PolarsError: the work breaks without any account too, or by too many of them: the fault is not in the data.
+    """
+    try:
+        return [work(carriers, run)]
+    except _BREAKS:
+        work(carriers.among([]), run)
+        return _split(work, carriers, run, [])
+
+
+def _split(work: Work, carriers: Carriers, run: RunIdentity, parked: list[str]) -> list[Documents]:
+    """The documents of accounts that break the work together."""
+    accounts = carriers.accounts()
+    size = max(1, -(-len(accounts) // _PARTS))
+    made: list[Documents] = []
+    for part in (carriers.among(accounts[n : n + size]) for n in range(0, len(accounts), size)):
+        found = _made(work, part, run, parked)
+        made += found
+        run = run.after(sum(d.invoices.height + d.credit_memos.height for d in found))
+    return made
+
+
+def _made(work: Work, carriers: Carriers, run: RunIdentity, parked: list[str]) -> list[Documents]:
+    try:
+        return [work(carriers, run)]
+    except _BREAKS as e:
+        accounts = carriers.accounts()
+        if len(accounts) > 1:
+            return _split(work, carriers, run, parked)
+        parked += accounts
+        if len(parked) > _MOST:
+            raise
+        return [_parked(accounts[0], e, _offending(work, carriers, run), run)]
+
+
+def _parked(account: str, error: BaseException, keys: list[str], run: RunIdentity) -> Documents:
+    """No documents, and the account with the step that it broke, and what of it did."""
+    said = " ".join(str(error).split("\n")[0].split())[:200]
+    what = f" by charge {', '.join(keys[:5])}" if keys else ""
+    row = {
+        "bill_run_number": run.bill_run_number,
+        "account_number": account,
+        "step": _step(error),
+        "reason": f"its data break the step{what}: {said}",
+        "detail": json.dumps({"charge_number": keys, "error": type(error).__name__}),
+    }
+    rows = {t: empty(TABLES[t]) for t in Documents.__dataclass_fields__}
+    parked = pl.DataFrame([row], schema=rows["parked_accounts"].schema)
+    return Documents(**(rows | {"parked_accounts": parked}))
+
+
+def _offending(work: Work, carriers: Carriers, run: RunIdentity) -> list[str]:
+    """The charges of an account that break the work by themselves."""
+    numbers = carriers.charges["charge_number"].unique().sort().head(_MOST).to_list()
+    return [n for n in numbers if _breaks(work, carriers.with_charge(n), run)]
+
+
+def _breaks(work: Work, carriers: Carriers, run: RunIdentity) -> bool:
+    try:
+        work(carriers, run)
+    except _BREAKS:
+        return True
+    return False
+
+
+def _step(error: BaseException) -> str:
+    """The step of the line that raised an error."""
+    trace, step = error.__traceback__, "rate"
+    while trace:
+        path = Path(trace.tb_frame.f_code.co_filename)
+        step = path.stem if path.parent.name == "steps" else step
+        trace = trace.tb_next
+    return step

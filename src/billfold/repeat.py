@@ -1,0 +1,61 @@
+"""The same request again: answered from what is known, without rating anything."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from billfold.book import empty
+from billfold.contracts import TABLES
+from billfold.lines import Documents
+from billfold.receipt import Receipt
+from billfold.rows import collected
+
+if TYPE_CHECKING:
+    from billfold.book import Book, Head
+    from billfold.requests import RunRequest
+
+
+def answered(book: Book, head: Head, request: RunRequest) -> Receipt | None:
+    """The receipt of a request that a run has answered, if nothing but postings happened since; else None.
+
+    A run leaves nothing that it could bill, whatever date is on its documents. Usage that waits has to be counted
+    anew, so a book that has some is looked at.
+    """
+    runs = collected(book.read("bill_runs", head.snapshot_id).filter(pl.col("status") != "Canceled"))
+    asked = _without_date(request.canonical())
+    same = runs.filter(pl.Series([_without_date(r) == asked for r in runs["request"]], dtype=pl.Boolean))
+    if same.is_empty() or collected(book.read("late_usage", head.snapshot_id).head(1)).height:
+        return None
+    run = same.sort("bill_run_number").row(-1, named=True)
+    return _nothing(book, head, run) if _nothing_since(book, run["bill_run_number"]) else None
+
+
+def _without_date(request: str) -> dict[str, object]:
+    return {k: v for k, v in json.loads(request).items() if k != "invoice_date"}
+
+
+def _nothing_since(book: Book, bill_run_number: str) -> bool:
+    """Whether only postings were committed after a run."""
+    contents = book.contents()
+    own = contents.filter(message=f"run {bill_run_number}")["version"]
+    if own.is_empty():  # a run from before the book kept a record
+        return False
+    later = contents.filter(pl.col("version") > own[0])
+    return bool(later["message"].str.starts_with("posted ").all())
+
+
+def _nothing(book: Book, head: Head, run: dict[str, int]) -> Receipt:
+    """What a run that finds nothing says: accounts that are still parked are those that the run before parked."""
+    parked = collected(book.read("parked_accounts", head.snapshot_id).filter(bill_run_number=run["bill_run_number"]))
+    none = {t: empty(TABLES[t]) for t in Documents.__dataclass_fields__}
+    return Receipt(
+        bill_run_number=None,
+        status=None,
+        snapshot_id=head.snapshot_id,
+        accounts_billed=0,
+        accounts_nothing_due=run["accounts_billed"] + run["accounts_nothing_due"],
+        documents=Documents(**(none | {"parked_accounts": parked})),
+    )

@@ -1,0 +1,115 @@
+"""A committed run, recomputed from the snapshot that it read, must give the same bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from billfold import __version__
+from billfold.book import hash_of
+from billfold.errors import BillfoldError
+from billfold.lifecycle import runs
+from billfold.receipt import Progress, fingerprint, silent
+from billfold.requests import RunRequest
+from billfold.run import made
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from billfold.book import Book, Change
+
+IDENTICAL: Final = "identical"
+DIFFERS: Final = "differs"
+UNKNOWN: Final = "unknown"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A table as the run committed it beside the same table made again.
+
+    `result` is identical (byte by byte) or differs; `said` tells how.
+    """
+
+    table: str
+    rows: int
+    result: str
+    said: str = ""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """All tables of a run, made again."""
+
+    bill_run_number: str
+    snapshot_id: int
+    tables: tuple[Compared, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether no table differs by a byte."""
+        return all(t.result != DIFFERS for t in self.tables)
+
+
+def replay(book: Book, bill_run_number: str, *, progress: Progress = silent) -> Replay:
+    """Make a run again as it was asked for, from the snapshot that it read, and compare every table that it wrote.
+
+    Raises:
+        BillfoldError: there is no such run, or nobody can know what it committed: it was made before the book kept a
+            record, or by another version of billfold.
+    """
+    run = runs(book, bill_run_number).row(0, named=True)
+    recorded = book.contents().filter(message=f"run {bill_run_number}")
+    _refuse_unknown(run, recorded)
+    head = book.head(run["snapshot_id"])
+    as_posted = _was_posted_at_once(book, run)
+    receipt, _ = made(book, head, RunRequest.model_validate_json(run["request"]), post=as_posted, progress=progress)
+    again = {c.table: c for c in receipt.changes() if c.rows.height or c.whole}
+    tables = [_compared(book, row, again.pop(row["table_name"], None)) for row in recorded.iter_rows(named=True)
+              if row["table_name"] != "bill_runs"]  # fmt: skip
+    tables += [Compared(t, c.rows.height, DIFFERS, "the run wrote no row") for t, c in again.items()]
+    same = fingerprint(head.digest, run["request"]) == run["fingerprint"]
+    tables.append(Compared("fingerprint", 1, IDENTICAL if same else DIFFERS, "" if same else "other inputs"))
+    return Replay(bill_run_number, head.snapshot_id, tuple(tables))
+
+
+def _refuse_unknown(run: Mapping[str, object], recorded: pl.DataFrame) -> None:
+    number = run["bill_run_number"]
+    if recorded.is_empty():
+        msg = f"{number} can't be replayed: it was made before the book kept a record of what runs write."
+        raise BillfoldError(msg)
+    if run["billfold_version"] != __version__:
+        msg = f"{number} was made by billfold {run['billfold_version']} and this is {__version__}: replay it with that."
+        raise BillfoldError(msg)
+
+
+def _was_posted_at_once(book: Book, run: Mapping[str, object]) -> bool:
+    """Whether the run's own commit, the one after the snapshot that it read, made it final."""
+    committed = book.read("bill_runs", int(str(run["snapshot_id"])) + 1).filter(bill_run_number=run["bill_run_number"])
+    return committed.collect()["status"].to_list() == ["Posted"]
+
+
+def _compared(book: Book, recorded: Mapping[str, object], again: Change | None) -> Compared:
+    """One table: the hash of the file that was committed, and of the one that would be now."""
+    table, count = str(recorded["table_name"]), int(str(recorded["row_count"]))
+    if again is None or again.rows.height != count or again.how != recorded["how"]:
+        now = 0 if again is None else again.rows.height
+        return Compared(table, count, DIFFERS, f"{count} rows were written, and it would be {now} now")
+    if again.rows.is_empty() or hash_of(again.rows) == recorded["sha256"]:
+        return Compared(table, count, IDENTICAL)
+    return Compared(table, count, DIFFERS, _first_difference(book, str(recorded["file"]), again.rows))
+
+
+def _first_difference(book: Book, file: str, rows: pl.DataFrame) -> str:
+    """Where two versions of a table part."""
+    committed = pl.read_parquet(book.folder / "data" / file)
+    for column in rows.columns:
+        if column not in committed.columns:
+            return f"the column {column} was not there"
+        both = pl.DataFrame({"was": committed[column], "is": rows[column].cast(committed[column].dtype)})
+        other = both.with_row_index("row", 1).filter(pl.col("was").ne_missing(pl.col("is")))
+        if other.height:
+            row = other.row(0, named=True)
+            return f"{column} in row {row['row']} was {row['was']} and would be {row['is']} now"
+    return "the rows are equal, the files are not"
