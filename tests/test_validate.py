@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -13,7 +13,7 @@ from books import Shelf, asked
 import billfold.run
 from billfold.errors import PromiseError
 from billfold.run import bill, preview
-from billfold.steps.validate import PROMISES, validate
+from billfold.steps.validate import PROMISES, billed_once, numbered, validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,3 +139,43 @@ def test_a_run_with_a_broken_promise_writes_nothing(shelf: Shelf, monkeypatch: p
             bill(book, asked(date(2024, 1, 1)))
         assert book.head() == before
         assert book.read("invoices").collect().is_empty()
+
+
+# ------------------------------------------------------------------ promises that earlier runs are part of
+
+
+def test_numbers_that_skip_or_repeat_one_are_found(checked: tuple[pl.DataFrame, Assembled]) -> None:
+    documents = checked[1].documents
+    for numbers, holds in (((1, 2), True), ((1, 3), False), ((2, 2), False), ((2, 1), False)):
+        given = pl.Series("invoice_number", [f"TMP-INV-{n:08}" for n in numbers])
+        several = replace(documents, invoices=documents.invoices.with_columns(given))
+        if holds:
+            numbered(several)
+        else:
+            with pytest.raises(PromiseError, match="'numbers' does not hold"):
+                numbered(several)
+
+
+def test_an_order_line_of_an_earlier_run_is_found(checked: tuple[pl.DataFrame, Assembled]) -> None:
+    documents = checked[1].documents
+    lines = documents.invoice_items.select("order_number", "item_number")
+    never = pl.DataFrame(schema={"charge_number": pl.String, "segment": pl.Int64, "billed_through": pl.Date})
+    billed_once(documents, never, lines.clear)
+    with pytest.raises(PromiseError, match=r"'once' does not hold \(2 lines are on documents of an earlier run"):
+        billed_once(documents, never, lambda: lines.head(2))
+
+
+def test_a_charge_that_was_billed_further_is_found(checked: tuple[pl.DataFrame, Assembled]) -> None:
+    documents = checked[1].documents
+    of_charges = documents.invoice_items.with_columns(
+        source_type=pl.lit("SubscriptionComponent"), charge_number=pl.lit("C"), segment=pl.lit(1, dtype=pl.Int64)
+    )
+    documents = replace(documents, invoice_items=of_charges.head(1))
+    day = of_charges["service_start_date"][0]
+    for through, holds in ((day, True), (day + timedelta(days=1), False)):
+        known = pl.DataFrame({"charge_number": ["C"], "segment": [1], "billed_through": [through]})
+        if holds:
+            billed_once(documents, known, pl.DataFrame)
+        else:
+            with pytest.raises(PromiseError, match=r"'once' does not hold \(1 lines"):
+                billed_once(documents, known, pl.DataFrame)

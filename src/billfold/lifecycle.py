@@ -16,6 +16,7 @@ from billfold.rows import Only, collected
 from billfold.settings import current
 from billfold.steps.post import Headers
 from billfold.steps.post import post as post_headers
+from billfold.steps.validate import numbered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -128,6 +129,7 @@ def finalise(
     sets, stored = (collected(book.read(t, head.snapshot_id)) for t in ("sequence_sets", "settings"))
     final = post_headers(Headers.of(drafts, counters), sets, current(stored), posting)
     _refuse_equal_numbers(book, head, final)
+    numbered(final.on(drafts))
     return final.on(drafts), final.counters
 
 

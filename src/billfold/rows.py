@@ -36,8 +36,7 @@ def unreadable(error: Exception) -> BookError:
 class Only:
     """Which rows of a table are wanted, so that the others need not be read.
 
-    `among` has the values of one column: rows with other values may still come when these are most of the table.
-    `between` has a first and a last value, both inclusive, of some columns; None is open.
+    `among` has the values of one column. `between` has a first and a last value, both inclusive, of some columns; None is open.
     """
 
     among: pl.Series | None = None
@@ -48,6 +47,4 @@ class Only:
         for column, (first, last) in self.between.items():
             rows = rows if first is None else rows.filter(pl.col(column) >= first)
             rows = rows if last is None else rows.filter(pl.col(column) <= last)
-        if self.among is None or self.among.len() * 2 > rows.select(pl.len()).collect().item():
-            return rows
-        return rows.filter(pl.col(self.among.name).is_in(self.among.implode()))
+        return rows if self.among is None else rows.filter(pl.col(self.among.name).is_in(self.among.implode()))

@@ -28,7 +28,7 @@ from billfold.steps.load import load
 from billfold.steps.post import Headers, number_drafts
 from billfold.steps.rate import rate
 from billfold.steps.resolve import resolve
-from billfold.steps.validate import validate
+from billfold.steps.validate import billed_once, numbered, validate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,6 +112,7 @@ def _line(book: Book, head: Head, request: RunRequest, progress: Progress) -> tu
         run = run.after(sum(d.invoices.height + d.credit_memos.height for d in found))
     whole = joined(parts)
     drafts = number_drafts(Headers.of(whole, counters), sequence_sets)
+    numbered(drafts.on(whole))
     canceled = read("bill_runs").filter(status="Canceled")
     known = collected(read("parked_accounts").join(canceled, on="bill_run_number", how="anti"))
     return receipt_of(drafts.on(whole), run, accounts, known, inputs), drafts.counters
@@ -130,7 +131,9 @@ def _documents(inputs: Inputs, run: RunIdentity, sequence_sets: pl.DataFrame) ->
             rated = rated.with_troubles(unbelievable)
             assembled = assemble(lines, rated, settings, request, run)
         drafts = number_drafts(Headers.of(assembled.documents, {}), sequence_sets)
-        return validate(lines, replace(assembled, documents=drafts.on(assembled.documents)))
+        documents = validate(lines, replace(assembled, documents=drafts.on(assembled.documents)))
+        billed_once(documents, carriers.charges, lambda: collected(inputs.billed_order_lines))
+        return documents
 
     return isolated(work, resolve(inputs), run)
 

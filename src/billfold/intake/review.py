@@ -46,7 +46,8 @@ class _After:
         loaded = self.changed[table].lazy()
         stood = stood.join(loaded, on=list(keys(INPUTS[table])), how="anti")
         names = [c for c in columns(INPUTS[table]) if c in loaded.collect_schema().names()]
-        return pl.concat([loaded.select(names), stood.select(names)])
+        both = pl.concat([loaded.select(names), stood.select(names)])
+        return only.of(both) if only else both
 
     def values(self, table: str, column: str) -> pl.Series:
         """Values of a column in loaded rows."""
@@ -62,8 +63,7 @@ def _concerned(after: _After) -> pl.DataFrame:
     frames = [after.changed["rate_plan_charges"].lazy()] if "rate_plan_charges" in after.changed else []
     subscriptions = pl.concat([after.values("subscriptions", "subscription_number"), _of_accounts(after)]).unique()
     if subscriptions.len():
-        stood = after.book.read("rate_plan_charges", only=Only(among=subscriptions.alias("subscription_number")))
-        frames.append(stood.filter(pl.col("subscription_number").is_in(subscriptions.implode())))
+        frames.append(after.book.read("rate_plan_charges", only=Only(among=subscriptions.alias("subscription_number"))))
     regular = [f.filter(pl.col("charge_model") != "DiscountPercentage").select(_CHARGE) for f in frames]
     none = pl.LazyFrame(schema={c: columns(TABLES["charges_to_review"])[c].dtype for c in _CHARGE})
     return pl.concat([none, *regular]).unique().sort(_CHARGE).collect()
@@ -120,7 +120,5 @@ def _billed(after: _After, loaded: pl.DataFrame) -> pl.DataFrame:
 def _dated(after: _After, numbers: pl.Series | None) -> pl.LazyFrame:
     """Usage charges with the dates of their subscriptions."""
     charges = after.rows("rate_plan_charges", Only(among=numbers)).filter(pl.col("charge_type") == "Usage")
-    if numbers is not None:
-        charges = charges.filter(pl.col("charge_number").is_in(numbers.implode()))
     subscriptions = after.rows("subscriptions").select(*_DATES, subscriber="account_number")
     return charges.join(subscriptions, on="subscription_number")

@@ -93,7 +93,7 @@ def _with_progress(read: Read, awake: pl.Series, to_review: pl.DataFrame) -> pl.
 
 def _of_kind(read: Read, column: str, value: str) -> pl.LazyFrame:
     """Charges with a value in a column."""
-    return read("rate_plan_charges", only=Only(among=pl.Series(column, [value]))).filter(pl.col(column) == value)
+    return read("rate_plan_charges", only=Only(among=pl.Series(column, [value])))
 
 
 def _discounts(read: Read) -> pl.LazyFrame:
@@ -162,11 +162,19 @@ def _processed(read: Read, usage_ids: pl.Series) -> pl.Series:
 
 
 def _late_usage(read: Read) -> pl.DataFrame:
-    """Usage that was loaded after its period was billed; `is_open` says that the period can be billed again."""
+    """Usage that was loaded after its period was billed; `is_open` says that the period can be billed again.
+
+    A canceled run may leave a charge that was never billed, here or elsewhere: then every period is open.
+    """
     late = collected(read("late_usage"))
-    billed = read("charge_progress", only=Only(among=late["charge_number"].unique())).select(
-        "charge_number", "segment", "charged_through_date"
+    keys, only = ["charge_number", "segment"], Only(among=late["charge_number"].unique())
+    billed = read("charge_progress", only=only).select(*keys, through="charged_through_date")
+    before = read("rate_plan_charges", only=only).select(*keys, before="charged_through_date")
+    joined = (
+        late.lazy()
+        .join(billed, on=keys, how="left", maintain_order="left")
+        .join(before, on=keys, how="left", maintain_order="left")
     )
-    joined = late.lazy().join(billed, on=["charge_number", "segment"], how="left", maintain_order="left")
-    is_open = (pl.col("charged_through_date") <= pl.col("start_date")).fill_null(value=False)
-    return collected(joined.with_columns(is_open=is_open).drop("charged_through_date"))
+    through = pl.coalesce("through", "before")
+    is_open = (through <= pl.col("start_date")).fill_null(value=True)
+    return collected(joined.with_columns(is_open=is_open).drop("through", "before"))

@@ -20,6 +20,9 @@ _KINDS: Final = (
     ("invoices", "invoice_items", "invoice_id", 1),
     ("credit_memos", "credit_memo_items", "credit_memo_id", -1),
 )
+_DIGITS: Final = 8
+"""A number ends in at least so many digits; before its hundred millionth, the prefix is what comes before them."""
+
 _KIND: Final = {"invoice_items": "invoice", "credit_memo_items": "credit_memo"}
 
 
@@ -30,11 +33,53 @@ def validate(owed: pl.DataFrame, assembled: Assembled) -> Documents:
         PromiseError: a promise does not hold; nothing has been written.
     """
     for name, promise in PROMISES.items():
-        said = promise(owed, assembled)
-        if said:
-            msg = f"The promise {name!r} does not hold ({said}): a fault of billfold, nothing was written."
-            raise PromiseError(msg)
+        _keep(name, promise(owed, assembled))
     return _conforming(assembled.documents)
+
+
+def billed_once(documents: Documents, through: pl.DataFrame, order_lines: Callable[[], pl.DataFrame]) -> None:
+    """Nothing on these documents is on those of earlier runs that count.
+
+    `through` says up to which day, exclusive, charge segments were billed (`billed_through`, null for never);
+    `order_lines` reads the order lines that were.
+
+    Raises:
+        PromiseError: something would be billed twice.
+    """
+    items = pl.concat(
+        getattr(documents, t).filter(processing_type="Charge").select(*IDENTITY, "applied_to_item_id")
+        for _, t, _, _ in _KINDS
+    )
+    of_charges = items.filter(pl.col("charge_number").is_not_null(), pl.col("applied_to_item_id").is_null())
+    known = through.select("charge_number", "segment", "billed_through").drop_nulls()
+    both = of_charges.join(known, on=["charge_number", "segment"])
+    overlapping = both.filter(pl.col("service_start_date") < pl.col("billed_through"))
+    sold = items.filter(source_type="OrderLineItem")
+    again = sold.join(order_lines(), on=["order_number", "item_number"], how="semi").height if sold.height else 0
+    twice = overlapping.height + again
+    _keep("once", f"{twice} lines are on documents of an earlier run" if twice else "")
+
+
+def numbered(documents: Documents) -> None:
+    """Under each prefix, numbers rise with the ids, one by one.
+
+    Raises:
+        PromiseError: a number was skipped or given twice.
+    """
+    for headers, _, key, _ in _KINDS:
+        number = pl.col(f"{key.removesuffix('_id')}_number")
+        rows = getattr(documents, headers).select(
+            key, prefix=number.str.head(-_DIGITS), digits=number.str.tail(_DIGITS)
+        )
+        following = pl.col("digits").cast(pl.Int64).diff().over("prefix", order_by=key)
+        wrong = rows.filter(following != 1)
+        _keep("numbers", f"{wrong.height} {headers} do not follow the number before theirs" if wrong.height else "")
+
+
+def _keep(promise: str, broken: str) -> None:
+    if broken:
+        msg = f"The promise {promise!r} does not hold ({broken}): a fault of billfold, nothing was written."
+        raise PromiseError(msg)
 
 
 def _partition(owed: pl.DataFrame, assembled: Assembled) -> str:
