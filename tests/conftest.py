@@ -8,13 +8,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import duckdb
 import pytest
 
 from billfold import Book
+from billfold.book import lake
 from billfold.cli import main
 
 if TYPE_CHECKING:
@@ -52,6 +56,21 @@ def run_cli(folder: Path, *arguments: str | Path) -> Outcome:
         cwd=folder, env=bare_environment(folder), capture_output=True, check=False, timeout=300,
     )  # fmt: skip
     return Outcome(done.returncode, done.stdout.decode("utf-8"), done.stderr.decode("utf-8"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def extensions_checked_once() -> Iterator[None]:
+    """Connections of this process check no signatures of extensions after the first one did.
+
+    DuckDB reads and hashes each extension anew for every connection, which is most of what opening a book takes.
+    Processes that tests start have no such fixture.
+    """
+    with closing(duckdb.connect()) as first:
+        for extension in lake._EXTENSIONS:
+            lake._load(first, extension)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duckdb, "connect", partial(duckdb.connect, config={"allow_unsigned_extensions": "true"}))
+        yield
 
 
 @pytest.fixture(scope="session")
