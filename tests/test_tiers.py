@@ -15,8 +15,10 @@ from billfold.errors import InputError
 from billfold.intake import load, tiers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    Spans = Sequence[tuple[str, str | None]]
 
 MODEL: Final = {"charge_model": "Volume", "quantity": "1"}
 TWO: Final = (
@@ -34,13 +36,13 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Book]:
         yield opened
 
 
-def charges(*texts: str) -> list[dict[str, Any]]:
-    return [row("rate_plan_charges", f"T-{n}", tiers=text, **MODEL) for n, text in enumerate(texts)]
+def charges(*texts: str, prefix: str = "T") -> list[dict[str, Any]]:
+    return [row("rate_plan_charges", f"{prefix}-{n:02}", tiers=text, **MODEL) for n, text in enumerate(texts)]
 
 
-def stored(book: Book) -> list[str | None]:
-    """The tiers of the charges that the last load brought, all of whose numbers begin with T-."""
-    mine = pl.col("charge_number").str.starts_with("T-")
+def stored(book: Book, prefix: str = "T") -> list[str | None]:
+    """The tiers of the charges whose numbers begin so."""
+    mine = pl.col("charge_number").str.starts_with(f"{prefix}-")
     kept: list[str | None] = (
         book.read("rate_plan_charges").filter(mine).sort("charge_number").collect()["tiers"].to_list()
     )
@@ -50,6 +52,16 @@ def stored(book: Book) -> list[str | None]:
 def first(text: str, start: str = "10") -> str:
     """Two tiers of which `text` is the first."""
     return f'[{text}, {{"from": {start}, "price": 1}}]'
+
+
+def priced(price: str) -> str:
+    """One tier with this price."""
+    return f'[{{"from": 0, "price": {price}}}]'
+
+
+def spanned(spans: Spans) -> str:
+    """Tiers from and to these units."""
+    return json.dumps([{"from": start, "to": end, "price": 1} for start, end in spans])
 
 
 SPELLINGS: list[tuple[str, str]] = [
@@ -84,17 +96,40 @@ SPELLINGS: list[tuple[str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", [s[1] for s in SPELLINGS], ids=[s[0] for s in SPELLINGS])
-def test_spellings_become_one_text(book: Book, tmp_path: Path, text: str) -> None:
-    load(book, [f"rate_plan_charges={write_rows(tmp_path / 'c.csv', charges(text))}"])
-    assert stored(book)[0] == TWO
+@pytest.fixture(scope="module")
+def as_csv(book: Book, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str | None]:
+    """What the book keeps of every text below that it accepts, each in a charge of its own, all loaded at once."""
+    texts = [
+        *(text for _, text in SPELLINGS),
+        *(priced(given) for given, _ in NUMBERS),
+        *(spanned(spans) for _, spans in SEAMS),
+    ]
+    path = write_rows(tmp_path_factory.mktemp("csv") / "c.csv", charges(*texts, prefix="CSV"))
+    load(book, [f"rate_plan_charges={path}"])
+    return dict(zip(texts, stored(book, "CSV"), strict=True))
+
+
+@pytest.fixture(scope="module")
+def as_json(book: Book, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str | None]:
+    """What the book keeps of the spellings as nested values of JSON lines."""
+    texts = [text for _, text in SPELLINGS]
+    lines = [
+        json.dumps(charge | {"tiers": "@"}).replace('"@"', " ".join(text.split())) + "\n"
+        for charge, text in zip(charges(*texts, prefix="JSON"), texts, strict=True)
+    ]
+    path = write(tmp_path_factory.mktemp("json") / "c.jsonl", "".join(lines))
+    load(book, [f"rate_plan_charges={path}"])
+    return dict(zip(texts, stored(book, "JSON"), strict=True))
 
 
 @pytest.mark.parametrize("text", [s[1] for s in SPELLINGS], ids=[s[0] for s in SPELLINGS])
-def test_spellings_become_one_text_as_json_too(book: Book, tmp_path: Path, text: str) -> None:
-    line = json.dumps(charges("@")[0]).replace('"@"', " ".join(text.split()))
-    load(book, [f"rate_plan_charges={write(tmp_path / 'c.jsonl', line)}"])
-    assert stored(book)[0] == TWO
+def test_spellings_become_one_text(as_csv: Mapping[str, str | None], text: str) -> None:
+    assert as_csv[text] == TWO
+
+
+@pytest.mark.parametrize("text", [s[1] for s in SPELLINGS], ids=[s[0] for s in SPELLINGS])
+def test_spellings_become_one_text_as_json_too(as_json: Mapping[str, str | None], text: str) -> None:
+    assert as_json[text] == TWO
 
 
 def test_nested_parquet_becomes_the_same_text(book: Book, tmp_path: Path) -> None:
@@ -122,12 +157,12 @@ def test_another_spelling_of_the_same_tiers_changes_nothing(book: Book, tmp_path
 def test_each_row_keeps_its_own_tiers(book: Book, tmp_path: Path) -> None:
     flat = '{"startingUnit":"0","endingUnit":null,"price":"5","priceFormat":"FlatFee"}'
     rows = [
-        *charges(f"[{flat}]", TWO, f"[{flat}]"),
-        row("rate_plan_charges", "T-3", tiers=""),
-        row("rate_plan_charges", "T-4", tiers=TWO.replace(",", ", ")),
+        *charges(f"[{flat}]", TWO, f"[{flat}]", prefix="EACH"),
+        row("rate_plan_charges", "EACH-03", tiers=""),
+        row("rate_plan_charges", "EACH-04", tiers=TWO.replace(",", ", ")),
     ]
     load(book, [f"rate_plan_charges={write_rows(tmp_path / 'c.csv', rows)}"])
-    assert stored(book) == [f"[{flat}]", TWO, f"[{flat}]", None, TWO]
+    assert stored(book, "EACH") == [f"[{flat}]", TWO, f"[{flat}]", None, TWO]
 
 
 NUMBERS: list[tuple[str, str]] = [
@@ -139,13 +174,11 @@ NUMBERS: list[tuple[str, str]] = [
 
 
 @pytest.mark.parametrize(("given", "kept"), NUMBERS, ids=[n[0] for n in NUMBERS])
-def test_numbers_keep_every_digit(book: Book, tmp_path: Path, given: str, kept: str) -> None:
-    text = f'[{{"from": 0, "price": {given}}}]'
-    load(book, [f"rate_plan_charges={write_rows(tmp_path / 'c.csv', charges(text))}"])
-    assert json.loads(stored(book)[0] or "")[0]["price"] == kept
+def test_numbers_keep_every_digit(as_csv: Mapping[str, str | None], given: str, kept: str) -> None:
+    assert json.loads(as_csv[priced(given)] or "")[0]["price"] == kept
 
 
-SEAMS: list[tuple[str, Sequence[tuple[str, str | None]]]] = [
+SEAMS: list[tuple[str, Spans]] = [
     ("one_open_tier", [("0", None)]),
     ("one_closed_tier", [("1", "500")]),
     ("from_1_to_1", [("1", "1"), ("2", None)]),
@@ -161,12 +194,8 @@ SEAMS: list[tuple[str, Sequence[tuple[str, str | None]]]] = [
 
 
 @pytest.mark.parametrize("spans", [s[1] for s in SEAMS], ids=[s[0] for s in SEAMS])
-def test_tiers_without_gaps_or_overlaps_are_accepted(
-    book: Book, tmp_path: Path, spans: Sequence[tuple[str, str | None]]
-) -> None:
-    text = json.dumps([{"from": start, "to": end, "price": 1} for start, end in spans])
-    load(book, [f"rate_plan_charges={write_rows(tmp_path / 'c.csv', charges(text))}"])
-    kept = json.loads(stored(book)[0] or "")
+def test_tiers_without_gaps_or_overlaps_are_accepted(as_csv: Mapping[str, str | None], spans: Spans) -> None:
+    kept = json.loads(as_csv[spanned(spans)] or "")
     assert [(tier["startingUnit"], tier["endingUnit"]) for tier in kept] == list(spans)
 
 
@@ -232,17 +261,27 @@ REFUSED: list[tuple[str, str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "rule"), [r[1:] for r in REFUSED], ids=[r[0] for r in REFUSED])
-def test_broken_tiers_are_refused_in_their_row(book: Book, tmp_path: Path, text: str, rule: str) -> None:
-    rows = charges(TWO, text, TWO)
+@pytest.fixture(scope="module")
+def refused(book: Book, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The faults of a file in which each of the texts above stands between two that are accepted."""
+    texts = [t for _, text, _ in REFUSED for t in (TWO, text)]
+    path = write_rows(tmp_path_factory.mktemp("refused") / "c.csv", charges(*texts, TWO, prefix="REFUSED"))
     before = state(book)
-    path = write_rows(tmp_path / "c.csv", rows)
     with pytest.raises(InputError) as caught:
         load(book, [f"rate_plan_charges={path}"])
     assert state(book) == before
-    found = caught.value.failures.filter(pl.col("column") != "").to_dicts()
-    assert found == [{"file": str(path), "row": 2, "column": "tiers", "value": text, "rule": rule}]
-    assert caught.value.failures["row"].unique().to_list() == [2]
+    found = caught.value.failures
+    assert found["row"].unique().sort().to_list() == [2 * n for n in range(1, len(REFUSED) + 1)]
+    assert found["file"].unique().to_list() == [str(path)]
+    return found.to_dicts()
+
+
+@pytest.mark.parametrize(
+    ("row_", "text", "rule"), [(2 * n, *r[1:]) for n, r in enumerate(REFUSED, 1)], ids=[r[0] for r in REFUSED]
+)
+def test_broken_tiers_are_refused_in_their_row(refused: list[dict[str, Any]], row_: int, text: str, rule: str) -> None:
+    [fault] = [f for f in refused if f["row"] == row_ and f["column"]]
+    assert (fault["column"], fault["value"], fault["rule"]) == ("tiers", text, rule)
 
 
 def test_tiers_are_checked_whatever_the_charge_model(book: Book, tmp_path: Path) -> None:
