@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from shutil import copytree
@@ -205,18 +206,27 @@ AS_TEXT: dict[str, pl.Series] = {
 """Custom fields that become text."""
 
 
+FIELDS: dict[str, dict[str, pl.Series]] = {
+    "most": {f"{name}__c": cells for name, cells in (TYPES | AS_TEXT).items() if name != "time"},
+    "times": {"time__c": TYPES["time"]},
+}
+"""Custom fields by the book that has them: rows with times of day are written by a writer of their own."""
+
+IN_BOOKS = [(held, field) for held, fields in FIELDS.items() for field in fields]
+MANY = max(len(cells) for cells in (TYPES | AS_TEXT).values())
+
+
 class Typed(NamedTuple):
-    """A book with a custom field `x__c` of one type, its values, and the folder of its input."""
+    """A book with some custom fields, which ones, and the folder of its input."""
 
     book: Book
-    name: str
-    cells: pl.Series
+    fields: dict[str, pl.Series]
     folder: Path
 
 
-def _accounts(cells: pl.Series, prefix: str = "N") -> pl.DataFrame:
+def _accounts(cells: pl.Series, prefix: str = "N", field: str = "x__c") -> pl.DataFrame:
     rows = [row("accounts", f"{prefix}-{n}") for n in range(len(cells))]
-    return pl.DataFrame(rows).with_columns(cells.alias("x__c"))
+    return pl.DataFrame(rows).with_columns(cells.alias(field))
 
 
 def _stored(book: Book, column: str = "x__c", prefix: str = "N") -> pl.Series:
@@ -232,61 +242,92 @@ def _plain(cells: pl.Series) -> list[object]:
     return ["nan" if isinstance(v, float) and v != v else v for v in cells.to_list()]  # noqa: PLR0124 - NaN
 
 
-@pytest.fixture(scope="module", params=[*TYPES, *AS_TEXT])
-def typed(
-    request: pytest.FixtureRequest, empty_book: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Typed]:
-    """A book with a custom field of one type, on accounts N-… and on an order line that is due for each of them."""
-    cells = (TYPES | AS_TEXT)[request.param]
-    folder = tmp_path_factory.mktemp("typed")
-    write(folder / "in" / "accounts.parquet", _accounts(cells))
+def _with(fields: dict[str, pl.Series], rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """Rows with custom fields, which are null where they have no further values."""
+    return pl.DataFrame(rows).with_columns(c.extend_constant(None, MANY - len(c)).alias(f) for f, c in fields.items())
+
+
+@pytest.fixture(scope="module")
+def typed(empty_book: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Typed]]:
+    """Books with custom fields of every type, on accounts N-… and on an order line that is due for each of them."""
     sent = {"account_number": "N-0", "item_state": "SentToBilling", "bill_target_date": date(2024, 1, 31)}
-    lines = pl.DataFrame([row("order_line_items", str(n), **sent) for n in range(len(cells))])
-    write(folder / "in" / "order_line_items.parquet", lines.with_columns(cells.alias("x__c")))
-    with Book(copytree(empty_book, folder / "book")) as opened:
-        load(opened, [str(folder / "in")])
-        yield Typed(opened, request.param, cells, folder)
+    with ExitStack() as stack:
+        made = {}
+        for name, fields in FIELDS.items():
+            folder = tmp_path_factory.mktemp(name)
+            accounts = _with(fields, [row("accounts", f"N-{n}") for n in range(MANY)])
+            lines = _with(fields, [row("order_line_items", str(n), **sent) for n in range(MANY)])
+            write(folder / "in" / "accounts.parquet", accounts)
+            write(folder / "in" / "order_line_items.parquet", lines)
+            book = stack.enter_context(Book(copytree(empty_book, folder / "book")))
+            load(book, [str(folder / "in")])
+            made[name] = Typed(book, fields, folder)
+        yield made
 
 
-def test_custom_fields_of_every_type_come_back_unchanged(typed: Typed) -> None:
-    assert _plain(_stored(typed.book)) == _plain(typed.cells)
+@pytest.fixture(scope="module")
+def extended(typed: dict[str, Typed], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Book]]:
+    """Copies of these books with accounts M-… of the same values and another name for N-0."""
+    with ExitStack() as stack:
+        made = {}
+        for name, one in typed.items():
+            folder = tmp_path_factory.mktemp(name)
+            book = stack.enter_context(Book(copytree(one.book.folder, folder / "book")))
+            further = _with(one.fields, [row("accounts", f"M-{n}") for n in range(MANY)])
+            load(book, [f"accounts={write(folder / 'b.parquet', further)}"])
+            load(book, [f"accounts={write_rows(folder / 'c.csv', [row('accounts', 'N-0', name='renamed')])}"])
+            made[name] = book
+        yield made
 
 
-def test_custom_fields_of_every_type_come_back_from_sql(typed: Typed) -> None:
-    stored = "CAST(x__c AS VARCHAR)" if typed.name == "datetime_ns" else "x__c"
-    queried = typed.book.sql(f"FROM accounts SELECT {stored} ORDER BY account_number").to_series()
-    if typed.name == "datetime_ns":  # queries show times to the microsecond only
+@pytest.mark.parametrize(("held", "field"), IN_BOOKS)
+def test_custom_fields_of_every_type_come_back_unchanged(typed: dict[str, Typed], held: str, field: str) -> None:
+    cells = FIELDS[held][field]
+    assert _plain(_stored(typed[held].book, field).head(len(cells))) == _plain(cells)
+
+
+@pytest.mark.parametrize(("held", "field"), IN_BOOKS)
+def test_custom_fields_of_every_type_come_back_from_sql(typed: dict[str, Typed], held: str, field: str) -> None:
+    cells = FIELDS[held][field]
+    stored = f"CAST({field} AS VARCHAR)" if field == "datetime_ns__c" else field
+    queried = typed[held].book.sql(f"FROM accounts SELECT {stored} ORDER BY account_number").to_series()
+    if field == "datetime_ns__c":  # queries show times to the microsecond only
         queried = queried.str.to_datetime(time_unit="ns")
-    assert _plain(queried) == _plain(typed.cells)
+    assert _plain(queried.head(len(cells))) == _plain(cells)
 
 
-def test_custom_fields_keep_their_type_or_become_text(typed: Typed) -> None:
-    kept = pl.String() if typed.name in AS_TEXT else typed.cells.dtype
-    if typed.name.startswith("datetime"):
+@pytest.mark.parametrize(("held", "field"), IN_BOOKS)
+def test_custom_fields_keep_their_type_or_become_text(typed: dict[str, Typed], held: str, field: str) -> None:
+    kept = pl.String() if field.removesuffix("__c") in AS_TEXT else FIELDS[held][field].dtype
+    if field.startswith("datetime"):
         # A moment is kept as such, in UTC.
-        assert isinstance(_stored(typed.book).dtype, pl.Datetime)
+        assert isinstance(_stored(typed[held].book, field).dtype, pl.Datetime)
     else:
-        assert _stored(typed.book).dtype == kept
+        assert _stored(typed[held].book, field).dtype == kept
 
 
-def test_custom_fields_loaded_again_change_nothing(typed: Typed) -> None:
-    before = state(typed.book)
-    again = load(typed.book, [str(typed.folder / "in")])
+@pytest.mark.parametrize("held", FIELDS)
+def test_custom_fields_loaded_again_change_nothing(typed: dict[str, Typed], held: str) -> None:
+    book, _, folder = typed[held]
+    before = state(book)
+    again = load(book, [str(folder / "in")])
     assert [(r.new, r.changed) for r in again] == [(0, 0), (0, 0)]
-    assert state(typed.book) == before
+    assert state(book) == before
 
 
-def test_custom_fields_of_any_type_can_be_billed(typed: Typed) -> None:
-    receipt = preview(typed.book, asked(date(2024, 1, 31)))
-    assert receipt.documents.invoice_items.height == len(typed.cells)
+@pytest.mark.parametrize("held", FIELDS)
+def test_custom_fields_of_any_type_can_be_billed(typed: dict[str, Typed], held: str) -> None:
+    receipt = preview(typed[held].book, asked(date(2024, 1, 31)))
+    assert receipt.documents.invoice_items.height == MANY
 
 
-def test_custom_fields_stay_readable_beside_further_and_replaced_rows(typed: Typed) -> None:
-    load(typed.book, [f"accounts={write(typed.folder / 'b.parquet', _accounts(typed.cells, 'M'))}"])
-    renamed = write_rows(typed.folder / "c.csv", [row("accounts", "N-0", name="renamed")])
-    load(typed.book, [f"accounts={renamed}"])
-    assert _plain(_stored(typed.book)) == _plain(typed.cells)
-    assert _plain(_stored(typed.book, prefix="M")) == _plain(typed.cells)
+@pytest.mark.parametrize(("held", "field"), IN_BOOKS)
+def test_custom_fields_stay_readable_beside_further_and_replaced_rows(
+    extended: dict[str, Book], held: str, field: str
+) -> None:
+    cells = FIELDS[held][field]
+    for prefix in ("N", "M"):
+        assert _plain(_stored(extended[held], field, prefix).head(len(cells))) == _plain(cells)
 
 
 def test_arrays_become_lists_or_are_refused_by_name(book: Book, tmp_path: Path) -> None:
@@ -323,12 +364,14 @@ def test_custom_fields_of_json_lines_come_back(book: Book, tmp_path: Path, given
     assert state(book) == before
 
 
-@pytest.mark.parametrize("name", ["größe__c", "x1__c", "_a__c", "SELECT__c", "order__c", "a__b__c", "Ωmega__c"])
-def test_custom_fields_may_be_called_by_any_word(book: Book, tmp_path: Path, name: str) -> None:
-    path = write_rows(tmp_path / "a.csv", [row("accounts", "N-0", **{name: "v"})])
-    load(book, [f"accounts={path}"])
-    load(book, [f"accounts={write_rows(tmp_path / 'b.csv', [row('accounts', 'N-0', **{name: 'w'})])}"])
-    assert _stored(book, name).to_list() == ["w"]
+WORDS = ["größe__c", "x1__c", "_a__c", "SELECT__c", "order__c", "a__b__c", "Ωmega__c"]
+
+
+def test_custom_fields_may_be_called_by_any_word(book: Book, tmp_path: Path) -> None:
+    for file, value in (("a.csv", "v"), ("b.csv", "w")):
+        fields = {name: f"{value} of {name}" for name in WORDS}
+        load(book, [f"accounts={write_rows(tmp_path / file, [row('accounts', 'N-0', **fields)])}"])
+    assert {name: _stored(book, name).to_list() for name in WORDS} == {name: [f"w of {name}"] for name in WORDS}
 
 
 def test_an_empty_text_is_not_a_blank_in_a_custom_field(book: Book, tmp_path: Path) -> None:
@@ -382,17 +425,17 @@ def test_a_parquet_file_without_rows_loads_nothing(book: Book, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-@pytest.mark.parametrize("table", list(KEY))
-def test_the_same_file_again_changes_nothing(seeded: Book, tmp_path: Path, table: str, format_: str) -> None:
-    rows = [row(table, f"{format_}-{n}", note__c=str(n)) for n in (1, 2)]
-    typed = pl.DataFrame(rows).with_columns(pl.col("^start_date$").str.to_date())
-    path = tmp_path / f"{table}.{format_}"
-    _ = write(path, typed) if format_ == "parquet" else write_rows(path, rows)
-    [first] = load(seeded, [f"{table}={path}"])
-    assert (first.rows, first.new, first.changed) == (2, 2, 0)
+def test_the_same_files_again_change_nothing(seeded: Book, tmp_path: Path, format_: str) -> None:
+    for table in KEY:
+        rows = [row(table, f"{format_}-{n}", note__c=str(n)) for n in (1, 2)]
+        typed = pl.DataFrame(rows).with_columns(pl.col("^start_date$").str.to_date())
+        path = tmp_path / f"{table}.{format_}"
+        _ = write(path, typed) if format_ == "parquet" else write_rows(path, rows)
+    first = load(seeded, [str(tmp_path)])
+    assert {r.table: (r.rows, r.new, r.changed) for r in first} == dict.fromkeys(KEY, (2, 2, 0))
     before = state(seeded)
-    [again] = load(seeded, [f"{table}={path}"])
-    assert (again.rows, again.new, again.changed) == (2, 0, 0)
+    again = load(seeded, [str(tmp_path)])
+    assert {r.table: (r.rows, r.new, r.changed) for r in again} == dict.fromkeys(KEY, (2, 0, 0))
     assert state(seeded) == before
 
 
@@ -435,21 +478,34 @@ def test_a_custom_field_may_come_later(book: Book, tmp_path: Path) -> None:
     assert book.read("accounts").sort("account_number").select(columns).collect().rows() == expected
 
 
-LATER: list[tuple[str, str, Any]] = [
-    ("int8", "-128", -128), ("int64", "9223372036854775807", 2**63 - 1), ("uint64", "18446744073709551615", 2**64 - 1),
-    ("float64", "0.25", 0.25), ("boolean", "true", True), ("boolean", "false", False),
-    ("date", "2024-02-29", date(2024, 2, 29)), ("decimal", "1.5", Decimal("1.50")), ("text", "1", "1"),
+LATER: list[tuple[int, str, str, Any]] = [
+    (0, "int8", "-128", -128), (0, "int64", "9223372036854775807", 2**63 - 1),
+    (0, "uint64", "18446744073709551615", 2**64 - 1), (0, "float64", "0.25", 0.25), (0, "boolean", "true", True),
+    (1, "boolean", "false", False), (0, "date", "2024-02-29", date(2024, 2, 29)),
+    (0, "decimal", "1.5", Decimal("1.50")), (0, "text", "1", "1"),
 ]  # fmt: skip
+"""The number of an account, the name of a type, a text for its field, and the value that it means."""
 
 
-@pytest.mark.parametrize(("name", "text", "value"), LATER)
+@pytest.fixture(scope="module")
+def retold(typed: dict[str, Typed], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Book]:
+    """A copy of the book with most types, whose accounts have got the texts above from a CSV file."""
+    folder = tmp_path_factory.mktemp("retold")
+    with Book(copytree(typed["most"].book.folder, folder / "book")) as opened:
+        rows = {n: row("accounts", f"N-{n}") for n, _, _, _ in LATER}
+        for n, name, text, _ in LATER:
+            rows[n][f"{name}__c"] = text
+        load(opened, [f"accounts={write_rows(folder / 'b.csv', list(rows.values()))}"])
+        yield opened
+
+
+@pytest.mark.parametrize(("account", "name", "text", "value"), LATER)
 def test_csv_text_takes_the_type_that_the_book_has(
-    book: Book, tmp_path: Path, name: str, text: str, value: object
+    retold: Book, account: int, name: str, text: str, value: object
 ) -> None:
-    load(book, [f"accounts={write(tmp_path / 'a.parquet', _accounts(TYPES[name]))}"])
-    load(book, [f"accounts={write_rows(tmp_path / 'b.csv', [row('accounts', 'N-0', x__c=text)])}"])
-    assert _stored(book).to_list()[0] == value
-    assert _stored(book).dtype == TYPES[name].dtype
+    stored = _stored(retold, f"{name}__c")
+    assert stored.to_list()[account] == value, text
+    assert stored.dtype == TYPES[name].dtype
 
 
 MISFITS: list[tuple[str, Any]] = [
@@ -461,14 +517,14 @@ MISFITS: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("name", "text"), MISFITS)
 def test_text_that_does_not_fit_the_type_in_the_book_is_refused(
-    book: Book, tmp_path: Path, name: str, text: str
+    typed: dict[str, Typed], tmp_path: Path, name: str, text: str
 ) -> None:
-    load(book, [f"accounts={write(tmp_path / 'a.parquet', _accounts(TYPES[name]))}"])
+    book, field = typed["times" if name == "time" else "most"].book, f"{name}__c"
     before = state(book)
-    rows = [row("accounts", "M-1"), row("accounts", "M-2", x__c=text)]
+    rows = [row("accounts", "M-1"), row("accounts", "M-2") | {field: text}]
     with pytest.raises(InputError) as caught:
         load(book, [f"accounts={write_rows(tmp_path / 'b.csv', rows)}"])
-    assert caught.value.failures.select("row", "column", "value").rows() == [(2, "x__c", text)]
+    assert caught.value.failures.select("row", "column", "value").rows() == [(2, field, text)]
     assert state(book) == before
 
 
@@ -497,13 +553,13 @@ FRAMES: list[tuple[str, pl.Series]] = [
 
 @pytest.mark.parametrize(("name", "cells"), FRAMES, ids=[f"{s.dtype}_for_{n}" for n, s in FRAMES])
 def test_values_that_would_change_in_the_type_of_the_book_are_refused(
-    book: Book, tmp_path: Path, name: str, cells: pl.Series
+    typed: dict[str, Typed], tmp_path: Path, name: str, cells: pl.Series
 ) -> None:
-    load(book, [f"accounts={write(tmp_path / 'a.parquet', _accounts(TYPES[name]))}"])
+    book, field = typed["most"].book, f"{name}__c"
     before = state(book)
     with pytest.raises(InputError) as caught:
-        load(book, [f"accounts={write(tmp_path / 'b.parquet', _accounts(cells, 'M'))}"])
-    assert caught.value.failures.select("row", "column").rows() == [(1, "x__c")]
+        load(book, [f"accounts={write(tmp_path / 'b.parquet', _accounts(cells, 'M', field))}"])
+    assert caught.value.failures.select("row", "column").rows() == [(1, field)]
     assert state(book) == before
 
 
@@ -603,15 +659,28 @@ NEEDED: dict[str, dict[str, str]] = {
 """What a row must have beside one of these values."""
 
 
-@pytest.mark.parametrize(("table", "column", "given", "kept"), SPELLINGS)
+@pytest.fixture(scope="module")
+def respelled(seeded: Book, tmp_path_factory: pytest.TempPathFactory) -> dict[str, pl.DataFrame]:
+    """The tables of the book after a load of all spellings in each format, each in a row of its own."""
+    for format_ in ("csv", "parquet"):
+        folder = tmp_path_factory.mktemp(format_)
+        files: dict[str, list[dict[str, Any]]] = {}
+        for n, (table, column, given, kept) in enumerate(SPELLINGS):
+            needed = NEEDED.get(kept, {})
+            files.setdefault(table, []).append(row(table, f"{format_}-{n}", **needed, **{column: given}))
+        for table, rows in files.items():
+            write_rows(folder / f"{table}.{format_}", rows)
+        load(seeded, [str(folder)])
+    return {table: seeded.read(table).collect() for table, _, _, _ in SPELLINGS}
+
+
+@pytest.mark.parametrize(("number", "spelling"), list(enumerate(SPELLINGS)), ids=["-".join(s) for s in SPELLINGS])
 @pytest.mark.parametrize("format_", ["csv", "parquet"])
-def test_spellings_of_the_vendor_become_one(  # noqa: PLR0913, PLR0917 - one example
-    seeded: Book, tmp_path: Path, table: str, column: str, given: str, kept: str, format_: str
+def test_spellings_of_the_vendor_become_one(
+    respelled: dict[str, pl.DataFrame], number: int, spelling: tuple[str, str, str, str], format_: str
 ) -> None:
-    path = write_rows(tmp_path / f"f.{format_}", [row(table, "S", **NEEDED.get(kept, {}), **{column: given})])
-    load(seeded, [f"{table}={path}"])
-    stored = seeded.read(table).filter(pl.col(KEY[table]) == "S").collect()
-    assert stored[column].to_list() == [kept]
+    table, column, _, kept = spelling
+    assert respelled[table].filter(pl.col(KEY[table]) == f"{format_}-{number}")[column].to_list() == [kept]
 
 
 @pytest.mark.parametrize("word", ["true", "TRUE", "Yes", "1"])
