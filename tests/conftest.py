@@ -59,17 +59,19 @@ def run_cli(folder: Path, *arguments: str | Path) -> Outcome:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def extensions_checked_once() -> Iterator[None]:
-    """Connections of this process check no signatures of extensions after the first one did.
+def quick_connections() -> Iterator[None]:
+    """Connections of this process check no signatures of extensions after the first one did, and have one thread.
 
-    DuckDB reads and hashes each extension anew for every connection, which is most of what opening a book takes.
-    Processes that tests start have no such fixture.
+    DuckDB reads and hashes each extension anew for every connection, which is most of what opening a book takes. It
+    divides no table below 122,880 rows among threads, but wakes them up for each statement; and pytest already runs as
+    many processes as there are cores. Processes that tests start have no such fixture.
     """
     with closing(duckdb.connect()) as first:
         for extension in lake._EXTENSIONS:
             lake._load(first, extension)
+    quickly = partial(duckdb.connect, config={"allow_unsigned_extensions": "true", "threads": "1"})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(duckdb, "connect", partial(duckdb.connect, config={"allow_unsigned_extensions": "true"}))
+        patch.setattr(duckdb, "connect", quickly)
         yield
 
 
