@@ -31,7 +31,8 @@ REQUEST = RunRequest(target_date=TARGET, invoice_date=TARGET)
 @contextmanager
 def poisoned(charge: str) -> Iterator[None]:
     """A line whose rating breaks on one charge: the cast of a word to a number, which fails for the whole column."""
-    honest = billfold.run.rate
+    line: Any = billfold.run
+    honest = line.rate
 
     def breaks(carriers: Any, *rest: Any) -> Any:  # noqa: ANN401 - passed on
         rated = honest(carriers, *rest)
@@ -39,11 +40,11 @@ def poisoned(charge: str) -> Iterator[None]:
         carriers.charges.select(word.cast(pl.Int8))
         return rated
 
-    billfold.run.rate = breaks  # type: ignore[assignment]
+    line.rate = breaks
     try:
         yield
     finally:
-        billfold.run.rate = honest
+        line.rate = honest
 
 
 def timed(source: Path) -> tuple[float, Any]:

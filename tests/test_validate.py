@@ -13,7 +13,7 @@ from books import Shelf, asked
 import billfold.run
 from billfold.errors import PromiseError
 from billfold.run import bill, preview
-from billfold.steps.validate import PROMISES, billed_once, numbered, validate
+from billfold.steps.validate import PROMISES, billed_once, conforming, numbered, validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,7 +125,7 @@ def test_every_promise_is_broken_above() -> None:
 def test_a_row_that_breaks_its_contract_is_named(checked: tuple[pl.DataFrame, Assembled]) -> None:
     owed, assembled = checked
     with pytest.raises(PromiseError, match="A row of invoice_items breaks its contract"):
-        validate(owed, _with_a_wrong_type(assembled))
+        conforming(validate(owed, _with_a_wrong_type(assembled)))
 
 
 def test_a_run_with_a_broken_promise_writes_nothing(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:

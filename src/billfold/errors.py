@@ -16,6 +16,10 @@ class BookError(BillfoldError):
     """The book can't be opened, read or written."""
 
 
+class DamagedError(BookError):
+    """A data file of the book has not the bytes that were written."""
+
+
 class ConflictError(BookError):
     """Another commit came first; nothing of this one was kept."""
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from billfold.book import empty
 from billfold.contracts import TABLES
+from billfold.errors import PromiseError
 from billfold.lines import Documents
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ _BREAKS: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, Arith
 _PARTS: Final = 4
 """Into how many parts a broken frame is split: fewer would fail more often, more would cost more beginnings."""
 
+_FEW: Final = 2_000
+"""Of so many accounts, it pays to look for the one that breaks the work before making the others."""
+
 _MOST: Final = 100
 """So many accounts that break by themselves are no data trouble any more, but a fault of billfold."""
 
@@ -39,37 +43,65 @@ def isolated(work: Work, carriers: Carriers, run: RunIdentity) -> list[Documents
     try:
         return [work(carriers, run)]
     except _BREAKS:
-        work(carriers.among([]), run)
+        work(carriers.among(carriers.accounts().head(0)), run)
         return _split(work, carriers, run, [])
 
 
 def _split(work: Work, carriers: Carriers, run: RunIdentity, parked: list[str]) -> list[Documents]:
-    """The documents of accounts that break the work together."""
+    """The documents of accounts that break the work together: made in parts, each of which may break it again."""
     accounts = carriers.accounts()
-    size = max(1, -(-len(accounts) // _PARTS))
+    if accounts.len() <= _FEW:
+        return _without_culprits(work, carriers, run, parked)
+    size = -(-accounts.len() // _PARTS)
     made: list[Documents] = []
-    for part in (carriers.among(accounts[n : n + size]) for n in range(0, len(accounts), size)):
-        found = _made(work, part, run, parked)
+    for n in range(0, accounts.len(), size):
+        part = carriers.among(accounts[n : n + size])
+        try:
+            found = [work(part, run)]
+        except _BREAKS:
+            found = _split(work, part, run, parked)
         made += found
         run = run.after(sum(d.invoices.height + d.credit_memos.height for d in found))
     return made
 
 
-def _made(work: Work, carriers: Carriers, run: RunIdentity, parked: list[str]) -> list[Documents]:
-    try:
-        return [work(carriers, run)]
-    except _BREAKS as e:
+def _without_culprits(work: Work, carriers: Carriers, run: RunIdentity, parked: list[str]) -> list[Documents]:
+    """Of few accounts, those that break the work are looked for one by one, and the others made together."""
+    made: list[Documents] = []
+    while True:
+        culprit = _culprit(work, carriers, run)
+        parked.append(culprit)
+        made.append(_parked(work, carriers.among(pl.Series([culprit])), run, too_many=len(parked) > _MOST))
         accounts = carriers.accounts()
-        if len(accounts) > 1:
-            return _split(work, carriers, run, parked)
-        parked += accounts
-        if len(parked) > _MOST:
+        carriers = carriers.among(accounts.filter(accounts != culprit))
+        try:
+            return [work(carriers, run), *made]
+        except _BREAKS:
+            continue
+
+
+def _culprit(work: Work, carriers: Carriers, run: RunIdentity) -> str:
+    """An account among those that break the work together; if one half does not, the other one does."""
+    accounts = carriers.accounts()
+    while accounts.len() > 1:
+        half = accounts.head(accounts.len() // 2)
+        accounts = half if _breaks(work, carriers.among(half), run) else accounts[half.len() :]
+    return str(accounts[0])
+
+
+def _parked(work: Work, alone: Carriers, run: RunIdentity, *, too_many: bool) -> Documents:
+    """No documents, and the account with the step that it breaks, and what of it does."""
+    try:
+        work(alone, run)
+    except _BREAKS as e:
+        if too_many:
             raise
-        return [_parked(accounts[0], e, _offending(work, carriers, run), run)]
+        return _told(alone.accounts()[0], e, _offending(work, alone, run), run)
+    msg = "Accounts break the line together, but none of them alone: a fault of billfold, nothing was written."
+    raise PromiseError(msg)
 
 
-def _parked(account: str, error: BaseException, keys: list[str], run: RunIdentity) -> Documents:
-    """No documents, and the account with the step that it broke, and what of it did."""
+def _told(account: str, error: BaseException, keys: list[str], run: RunIdentity) -> Documents:
     said = " ".join(str(error).split("\n")[0].split())[:200]
     what = f" by charge {', '.join(keys[:5])}" if keys else ""
     row = {

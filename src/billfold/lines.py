@@ -179,13 +179,13 @@ class Carriers:
     processed: Callable[[pl.Series], pl.Series]
     items: pl.LazyFrame
 
-    def accounts(self) -> list[str]:
+    def accounts(self) -> pl.Series:
         """The invoice owners, in order."""
-        return pl.concat([self.charges["owner"], self.order_lines["owner"]]).unique().sort().to_list()
+        return pl.concat([self.charges["owner"], self.order_lines["owner"]]).unique().sort()
 
-    def among(self, accounts: Sequence[str]) -> Carriers:
+    def among(self, accounts: pl.Series) -> Carriers:
         """Those of some invoice owners."""
-        theirs = pl.col("owner").is_in(accounts)
+        theirs = pl.col("owner").is_in(accounts.implode())
         return replace(self, charges=self.charges.filter(theirs), order_lines=self.order_lines.filter(theirs))
 
     def with_charge(self, charge_number: str) -> Carriers:

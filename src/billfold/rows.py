@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from billfold.errors import BookError
+from billfold.errors import DamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ def collected(rows: pl.LazyFrame) -> pl.DataFrame:
     """The rows of a scan of the book.
 
     Raises:
-        BookError: a data file is damaged, so that nobody can tell what is in it.
+        DamagedError: a data file is damaged, so that nobody can tell what is in it.
     """
     try:
         return rows.collect()
@@ -26,17 +26,18 @@ def collected(rows: pl.LazyFrame) -> pl.DataFrame:
         raise unreadable(e) from e
 
 
-def unreadable(error: Exception) -> BookError:
+def unreadable(error: Exception) -> DamagedError:
     """What is said of a data file that can't be read."""
     said = " ".join(str(error).split())[:200]
-    return BookError(f"A data file of the book can't be read, put it back from a copy: {said}.")
+    return DamagedError(f"A data file of the book can't be read, put it back from a copy: {said}.")
 
 
 @dataclass(frozen=True)
 class Only:
     """Which rows of a table are wanted, so that the others need not be read.
 
-    `among` has the values of one column. `between` has a first and a last value, both inclusive, of some columns; None is open.
+    `among` has the values of one column. `between` has a first and a last value, both inclusive, of some columns;
+    None is open.
     """
 
     among: pl.Series | None = None

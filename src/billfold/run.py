@@ -28,7 +28,7 @@ from billfold.steps.load import load
 from billfold.steps.post import Headers, number_drafts
 from billfold.steps.rate import rate
 from billfold.steps.resolve import resolve
-from billfold.steps.validate import billed_once, numbered, validate
+from billfold.steps.validate import billed_once, conforming, numbered, validate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,10 +112,11 @@ def _line(book: Book, head: Head, request: RunRequest, progress: Progress) -> tu
         run = run.after(sum(d.invoices.height + d.credit_memos.height for d in found))
     whole = joined(parts)
     drafts = number_drafts(Headers.of(whole, counters), sequence_sets)
-    numbered(drafts.on(whole))
+    documents = conforming(drafts.on(whole))
+    numbered(documents)
     canceled = read("bill_runs").filter(status="Canceled")
     known = collected(read("parked_accounts").join(canceled, on="bill_run_number", how="anti"))
-    return receipt_of(drafts.on(whole), run, accounts, known, inputs), drafts.counters
+    return receipt_of(documents, run, accounts, known, inputs), drafts.counters
 
 
 def _documents(inputs: Inputs, run: RunIdentity, sequence_sets: pl.DataFrame) -> list[Documents]:

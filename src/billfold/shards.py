@@ -58,7 +58,8 @@ def joined(parts: Sequence[Documents]) -> Documents:
     if len(parts) == 1:
         whole = parts[0]
     else:
-        whole = Documents(**{t: pl.concat([getattr(p, t) for p in parts], rechunk=False) for t in vars(parts[0])})
+        tables = {t: pl.concat([getattr(p, t) for p in parts], rechunk=False) for t in vars(parts[0])}
+        whole = Documents(**(tables | {"parked_accounts": tables["parked_accounts"].sort("account_number")}))
     digits = len(str(whole.invoices.height + whole.credit_memos.height))
     if digits <= ID_DIGITS:
         return whole

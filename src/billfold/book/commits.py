@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import duckdb
+import polars as pl
 
 from billfold import failpoints
 from billfold.book import lake
@@ -24,8 +25,6 @@ from billfold.errors import BookError, ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    import polars as pl
 
 CONTENTS: Final = {
     "version": "BIGINT",
@@ -101,7 +100,8 @@ def make(connection: duckdb.DuckDBPyConnection, data: Path, read_at: Head, commi
 
     Raises:
         ConflictError: another commit came first.
-        BookError: the disk or the catalog refuses. In both cases nothing of this commit remains.
+        BookError: the disk or the catalog refuses. In both cases nothing of this commit remains, but at worst a file
+            of DuckDB's that `clean` finds.
     """
     written: list[_Written] = []
     try:
@@ -117,7 +117,7 @@ def make(connection: duckdb.DuckDBPyConnection, data: Path, read_at: Head, commi
         # Not for an interruption: it may come just after the commit, and these files would be the book's only ones.
         for path in (w.path for w in written if w.path):
             path.unlink(missing_ok=True)
-        if isinstance(e, duckdb.Error | OSError | BookError):
+        if isinstance(e, duckdb.Error | OSError | BookError | pl.exceptions.PolarsError):
             raise _as_refusal(e) from e
         raise
     failpoints.reached("commit.after")

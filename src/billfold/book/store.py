@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import uuid
@@ -17,7 +18,8 @@ from billfold.book import commits, lake
 from billfold.book.commits import Head
 from billfold.book.lake import name
 from billfold.book.layout import SCHEMA_VERSION, make_catalog
-from billfold.errors import BookError
+from billfold.book.soundness import Soundness
+from billfold.errors import BookError, DamagedError
 from billfold.rows import Only
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class Book:
         """
         self.folder = folder.resolve()
         self._schemas: dict[tuple[str, int], pl.Schema] = {}
+        self._sound = Soundness()
         if not (self.folder / lake.CATALOG).is_file():
             msg = f"There is no book in {folder}: `billfold init` makes one, --book or BILLFOLD_BOOK names another."
             raise BookError(msg)
@@ -45,8 +48,7 @@ class Book:
                     lake.settle(self._connection, self.folder)
             found = self.head().schema_version
         except duckdb.Error as e:
-            msg = f"The book in {folder} can't be opened, its catalog is damaged or not readable: {_first_line(e)}"
-            raise BookError(msg) from e
+            raise BookError(_closed(folder, _first_line(e))) from e
         if found > SCHEMA_VERSION:
             msg = (
                 f"The book in {folder} has version {found}, this billfold knows versions up to {SCHEMA_VERSION}: "
@@ -89,9 +91,26 @@ class Book:
         """Close at the end of a `with` block."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close."""
-        self.close()
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        """Close. What failed because of a damaged file says so, with the file's name."""
+        try:
+            if isinstance(error, pl.exceptions.PolarsError | DamagedError):
+                self._refuse_damaged(error)
+        finally:
+            self.close()
+
+    def _refuse_damaged(self, cause: BaseException | None = None) -> None:
+        """Files that were read must have the bytes that were written: a flipped bit can go unseen (10.00, 9.73).
+
+        Raises:
+            DamagedError: one has not.
+        """
+        hashes = self.contents().filter(pl.col("file").is_not_null())
+        if (damaged := self._sound.damaged(dict(hashes.select("file", "sha256").iter_rows()))) is not None:
+            path, table = damaged
+            said = f"The data file {path} of the table {table} is damaged, so nothing was changed"
+            msg = f"{said}: put it back from a copy."
+            raise DamagedError(msg) from cause
 
     def head(self, snapshot_id: int | None = None) -> Head:
         """The book's newest state, or the one of an earlier snapshot."""
@@ -124,11 +143,12 @@ class Book:
         if (table, at) not in self._schemas:
             self._schemas[table, at] = lake.in_utc(cursor.sql(f"{rows} LIMIT 0").pl().schema)
         schema = self._schemas[table, at]
+        paths = files["data_file"].to_list()
+        self._sound.was_read(table, paths)
         if files["delete_file"].null_count() < files.height:
             return lake.narrowed(cursor, rows, only.among, only.between).pl().cast(schema).lazy()
         if files.is_empty():
             return pl.LazyFrame(schema=schema)
-        paths = files["data_file"].to_list()
         missing = [path for path in paths if not Path(path).is_file()]
         if missing:
             msg = f"The book in {self.folder} has lost a data file of {table}: put {missing[0]} back from a copy."
@@ -176,8 +196,10 @@ class Book:
 
         Raises:
             ConflictError: another commit came first.
-            BookError: the disk or the catalog refuses. In both cases nothing of this commit remains.
+            DamagedError: a file that was read, and on which the changes rest, is damaged.
+            BookError: the disk or the catalog refuses. In any case nothing of this commit remains.
         """
+        self._refuse_damaged()
         commits.make(self._connection, self.folder / lake.DATA, read_at, commit)
         return self.head()
 
@@ -185,6 +207,18 @@ class Book:
 def _at(snapshot_id: int | None) -> str:
     """Which snapshot of a table is meant."""
     return "" if snapshot_id is None else f"AT (VERSION => {int(snapshot_id)})"
+
+
+def _closed(folder: Path, said: str) -> str:
+    """Why a book can't be opened, and what to do."""
+    if "disk is full" in said.lower():
+        return f"The book in {folder} can't be opened, since its disk is full: free some space, then try again."
+    if "readonly" in said.lower() or "read-only" in said.lower() or not os.access(folder, os.W_OK):
+        return (
+            f"The book in {folder} can't be opened, since nothing can be written there, and even a reader takes a note "
+            f"beside the catalog: make the folder writable, or copy the book to where you may write ({said})."
+        )
+    return f"The book in {folder} can't be opened, its catalog is damaged or not readable: {said}"
 
 
 def _first_line(error: Exception) -> str:

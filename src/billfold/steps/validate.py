@@ -34,7 +34,7 @@ def validate(owed: pl.DataFrame, assembled: Assembled) -> Documents:
     """
     for name, promise in PROMISES.items():
         _keep(name, promise(owed, assembled))
-    return _conforming(assembled.documents)
+    return _shaped(assembled.documents)
 
 
 def billed_once(documents: Documents, through: pl.DataFrame, order_lines: Callable[[], pl.DataFrame]) -> None:
@@ -157,22 +157,27 @@ def _first_lines(lines: pl.DataFrame) -> pl.DataFrame:
     return lines.filter((pl.col("document") != pl.col("document").shift()).fill_null(value=True))
 
 
-def _conforming(documents: Documents) -> Documents:
-    """The frames in their tables' column order, checked against the contracts."""
-    return type(documents)(**{name: _checked(name, frame) for name, frame in vars(documents).items()})
+def _shaped(documents: Documents) -> Documents:
+    """The frames in their tables' columns and types."""
+    of_tables = {t: [pl.col(c.name).cast(c.dtype) for c in columns(TABLES[t]).values()] for t in vars(documents)}
+    return type(documents)(**{t: rows.select(of_tables[t]) for t, rows in vars(documents).items()})
 
 
-def _checked(table: str, frame: pl.DataFrame) -> pl.DataFrame:
-    model = TABLES[table]
-    shaped = frame.select(pl.col(c.name).cast(c.dtype) for c in columns(model).values())
-    try:
-        model.validate(shaped, lazy=True)
-    except pandera.errors.SchemaErrors as e:
-        case = pl.DataFrame(e.failure_cases).row(0, named=True)
-        said = f"A row of {table} breaks its contract ({case['column']}: {case['check']})"
-        msg = f"{said}: a fault of billfold, nothing was written."
-        raise PromiseError(msg) from e
-    return shaped
+def conforming(documents: Documents) -> Documents:
+    """The documents of a whole run, checked against the contracts of their tables.
+
+    Raises:
+        PromiseError: a row breaks its contract.
+    """
+    for table, rows in vars(documents).items():
+        try:
+            TABLES[table].validate(rows, lazy=True)
+        except pandera.errors.SchemaErrors as e:
+            case = pl.DataFrame(e.failure_cases).row(0, named=True)
+            said = f"A row of {table} breaks its contract ({case['column']}: {case['check']})"
+            msg = f"{said}: a fault of billfold, nothing was written."
+            raise PromiseError(msg) from e
+    return documents
 
 
 PROMISES: Final[Mapping[str, Callable[[pl.DataFrame, Assembled], str]]] = {
