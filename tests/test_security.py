@@ -10,6 +10,7 @@ import sys
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
+import duckdb
 import polars as pl
 import pytest
 from conftest import ROOT, Command, bare_environment
@@ -90,9 +91,7 @@ def test_without_its_package_an_extension_is_not_fetched_but_asked_for(
     fetched = []
     monkeypatch.setattr(lake, "_wheel_file", lambda _: None)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(
-        lake.duckdb.DuckDBPyConnection, "install_extension", lambda *a: fetched.append(a), raising=False
-    )
+    monkeypatch.setattr(duckdb.DuckDBPyConnection, "install_extension", lambda *a: fetched.append(a), raising=False)
     folder = shutil.copytree(empty_book, tmp_path / "book")
     with pytest.raises(BookError, match=r"install the package duckdb-extension-.*BILLFOLD_FETCH_EXTENSIONS=1"):
         Book(folder)

@@ -20,7 +20,7 @@ def due(term: str | None, day: str, **settings: str) -> date | None:
     """When an invoice of a day is due."""
     invoices = pl.DataFrame({"payment_term": [term], "invoice_date": [date.fromisoformat(day)]})
     invoices = invoices.cast({"payment_term": pl.String})
-    found = due_dates(invoices, {f"payment_term.{n}": v for n, v in settings.items()}).to_list()
+    found: list[date | None] = due_dates(invoices, {f"payment_term.{n}": v for n, v in settings.items()}).to_list()
     assert len(found) == 1
     return found[0]
 
