@@ -11,7 +11,7 @@ import pytest
 PACKAGE: Final = Path(__file__).parents[1] / "src" / "billfold"
 FILES: Final = sorted(PACKAGE.rglob("*.py"))
 HOMES: Final = {
-    "duckdb": ("book/",),
+    "duckdb": ("book/", "verify.py"),
     "pandera": ("contracts/", "intake/conform.py", "steps/validate.py"),
     "typer": ("cli/", "console.py", "printing.py"),
     "rich": ("console.py", "printing.py", "proofs.py"),

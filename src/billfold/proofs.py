@@ -63,7 +63,7 @@ def show_verdicts(
         print_json({
             "holds": hold(verdicts, replays), "digest": digest,
             "promises": [{"promise": v.promise, "says": v.says, "holds": v.holds, "broken": v.count,
-                          "rows": v.broken.to_dicts()} for v in verdicts],
+                          "left_out": v.left_out, "rows": v.broken.to_dicts()} for v in verdicts],
             "replays": {r.bill_run_number: _result(r) for r in replays},
         })  # fmt: skip
         return
@@ -89,6 +89,8 @@ _MARKS: Final = {True: "[green]✓[/green]", False: "[red]✗[/red]"}
 
 def _show_verdict(out: Console, verdict: Verdict, *, brief: bool) -> None:
     found = "" if verdict.holds else f": {verdict.count:,} broken"
+    if verdict.left_out:
+        found += f" (but for {verdict.left_out:,} runs of older versions)"
     out.print(
         f"{_MARKS[verdict.holds]} [bold]{escape(verdict.promise)}[/bold]{found}  {escape(verdict.says)}", soft_wrap=True
     )
