@@ -230,3 +230,13 @@ def test_a_bill_too_far_from_the_last_one_parks_its_account(shop: Book, ceiling:
 def test_a_ceiling_that_is_no_number_is_refused(shop: Book, name: str, value: str) -> None:
     with pytest.raises(BillfoldError, match=f"{name} can't be '{value}': it is none, or a number"):
         change(shop, {name: value})
+
+
+def test_prefixes_that_continue_each_other_are_told_apart_by_their_sequence_sets(shop: Book, tmp_path: Path) -> None:
+    """A100000051 is the fifty-first after a start of a hundred million, A100000050 the fiftieth under A1."""
+    sets = [("Q1", "A", 100_000_051), ("Q2", "A1", 50)]
+    rows = [row("sequence_sets", n, invoice_prefix=p, invoice_start=s) for n, p, s in sets]
+    more(shop, tmp_path, "sequence_sets", *rows)
+    more(shop, tmp_path, "accounts", *(row("accounts", a, sequence_set=q) for a, q in (("A", "Q1"), ("B", "Q2"))))
+    bill(shop, asked(), post=True)
+    assert [number for number, *_ in told(shop)] == ["A100000051", "A100000050"]

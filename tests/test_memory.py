@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, time
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 from books import Shelf, asked, load_more
 
+from billfold.configure import configure
+from billfold.grouping import InvoiceGroup
+from billfold.intake import load
 from billfold.lifecycle import cancel
 from billfold.run import bill
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from billfold.book import Book
 
@@ -68,3 +73,17 @@ def test_usage_is_not_late_any_more_once_the_run_that_billed_its_period_is_cance
         january = again.documents.invoice_items.filter(service_start_date=date(2024, 1, 1))
         assert january["quantity"].to_list() == ([] if units is None else [units])
         assert again.late_usage == (1 if units is None else 0)
+
+
+def test_times_of_day_that_differ_by_less_than_a_second_are_different_values(book: Book, tmp_path: Path) -> None:
+    times = [time(10), time(10, 0, 0, 500), time(10)]
+    pl.DataFrame({"account_number": ["A"], "currency": ["EUR"]}).write_parquet(tmp_path / "accounts.parquet")
+    pl.DataFrame(
+        {"order_number": "O", "item_number": ["1", "2", "3"], "account_number": "A", "amount_per_unit": "1"}
+        | {"item_state": "SentToBilling", "bill_target_date": "2024-01-01", "At__c": times}
+    ).write_parquet(tmp_path / "order_line_items.parquet")
+    load(book, [str(tmp_path)])
+    field = {"objectType": "OrderLineItem", "field": "At__c"}
+    configure(book, InvoiceGroup.model_validate({"name": "At", "meta": {"orderLineItemGroup": [field]}}))
+    invoices = bill(book, asked(date(2024, 1, 1))).documents.invoices
+    assert invoices.select("invoice_group_value", "item_count").rows() == [("10:00:00", 2), ("10:00:00.0005", 1)]

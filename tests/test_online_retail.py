@@ -202,7 +202,7 @@ def test_a_dry_run_gives_the_receipt_of_the_run(story: Story) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_dry_run_gives_the_documents_of_the_run(story: Story, kind: str) -> None:
     """Row by row; only posting itself sets the status, the number and the due date."""
-    posting = [c for c in ("status", f"{kind}_number", "due_date") if c in story.documents(kind).columns]
+    posting = [c for c in ("status", "posting", f"{kind}_number", "due_date") if c in story.documents(kind).columns]
     previewed = getattr(story.preview.documents, f"{kind}s").sort(f"{kind}_id")
     assert_frame_equal(previewed.drop(posting), story.documents(kind).drop(posting))
     items = getattr(story.preview.documents, f"{kind}_items").sort(f"{kind}_item_id")

@@ -85,3 +85,14 @@ def test_a_definition_that_says_nothing_is_refused(book: Book, name: str, value:
 
 def test_a_definition_is_stored_under_its_name(book: Book) -> None:
     assert change(book, {"payment_term.Key  Account": "Net 60"})["payment_term.Key Account"] == "Net 60"
+
+
+def test_the_name_of_a_term_is_read_without_regard_to_case_and_blanks() -> None:
+    assert due("KEY  account ", "2024-01-01", **{"Key account": "Net 1"}) == date(2024, 1, 2)
+    assert due("Net 15", "2024-01-01", **{"net  15": "EOM"}) == date(2024, 1, 31)
+
+
+def test_there_is_no_day_after_the_last_one() -> None:
+    assert due("Net 1", "9999-12-30") == date(9999, 12, 31)
+    assert due("Net 30", "9999-12-31") is None
+    assert due("Prox 10", "9999-12-31") is None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     Broken = Callable[[Assembled], Assembled]
 
+SETS: Final = pl.DataFrame(schema=dict.fromkeys(("name", "invoice_prefix", "credit_memo_prefix"), pl.String))
 LINE: Final = {"item_state": "SentToBilling", "bill_target_date": "2024-01-01", "amount_per_unit": "10"}
 TABLES: Final[dict[str, Any]] = {
     "accounts": [{"account_number": "A", "currency": "USD"}],
@@ -150,10 +151,10 @@ def test_numbers_that_skip_or_repeat_one_are_found(checked: tuple[pl.DataFrame, 
         given = pl.Series("invoice_number", [f"TMP-INV-{n:08}" for n in numbers])
         several = replace(documents, invoices=documents.invoices.with_columns(given))
         if holds:
-            numbered(several)
+            numbered(several, SETS)
         else:
             with pytest.raises(PromiseError, match="'numbers' does not hold"):
-                numbered(several)
+                numbered(several, SETS)
 
 
 def test_an_order_line_of_an_earlier_run_is_found(checked: tuple[pl.DataFrame, Assembled]) -> None:

@@ -27,10 +27,12 @@ from billfold import settings as rules
 from billfold.book import lake, layout, store
 from billfold.configure import configure
 from billfold.contracts import TABLES, keys
+from billfold.errors import BookError
 from billfold.grouping import from_file
 from billfold.intake import load
 from billfold.lines import PROGRESS
 from billfold.rating.amounts import Money
+from billfold.replay import replay
 from billfold.requests import RunRequest
 from billfold.steps import rate
 from billfold.verify import SHOWN, Verdict, promises, verify
@@ -454,6 +456,7 @@ def test_a_lost_file_is_a_verdict_and_no_crash(copy: Path) -> None:
     "statement",
     [
         "UPDATE billfold.contents SET row_count = row_count + 1 WHERE table_name = 'usage' AND version = 1",
+        "UPDATE billfold.contents SET message = 'load' WHERE table_name = 'bill_runs' AND version = 3",
         "UPDATE billfold.contents SET chain = sha256('') WHERE table_name = 'bill_runs' AND version = 3",
         "UPDATE billfold.head SET digest = sha256('another')",
         "UPDATE billfold.head SET version = 2",
@@ -585,3 +588,33 @@ def test_a_book_that_changes_meanwhile_is_seen_as_it_was(copy: Path) -> None:
         assert [v.promise for v in verify(book, commit) if not v.holds] == []
     assert shares == sorted(shares)
     assert "sums: headers" in broken(copy)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE accounts DROP COLUMN communication_profile",
+        "ALTER TABLE accounts RENAME COLUMN name TO title",
+        "DROP TABLE late_usage",
+        "CREATE VIEW everyone AS FROM accounts",
+        "CREATE MACRO hash(p0) AS 1",
+    ],
+)
+def test_what_is_dropped_or_stands_in_for_something_else_is_named(statement: str, copy: Path) -> None:
+    change(copy, statement)
+    assert "unchanged: tables" in broken(copy)
+
+
+def test_a_book_whose_snapshots_were_expired_can_not_be_followed_and_says_so(copy: Path) -> None:
+    change(copy, "CALL ducklake_expire_snapshots('book', older_than => now()::TIMESTAMP + INTERVAL 1 DAY)")
+    assert broken(copy)
+    with Book(copy, read_only=True) as book, pytest.raises(BookError, match="does not keep its snapshot"):
+        replay(book, "BR-00000001")
+
+
+def test_a_book_of_an_older_version_is_to_be_migrated_first(copy: Path) -> None:
+    change(copy, "UPDATE billfold.head SET schema_version = 2")
+    with Book(copy, read_only=True) as book:
+        for prove in (verify, lambda opened: replay(opened, "BR-00000001")):
+            with pytest.raises(BookError, match=r"older version 2: `billfold migrate`"):
+                prove(book)

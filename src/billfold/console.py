@@ -144,13 +144,18 @@ def _show_table(rows: pl.DataFrame) -> None:
     for row in shown:
         table.add_row(*(escape(_cell(v)) for v in row.values()))
     out = console()
-    whole = out.options.update(max_width=_NO_LIMIT)
-    if Measurement.get(out, whole, table).maximum > out.width and len(rows.columns) > _NARROW:
-        show_records(out, shown)
-    else:
-        out.print(table)
+    table_or_blocks(out, table, shown)
     if rows.height > _SHOWN_ROWS:
         out.print(f"… {rows.height - _SHOWN_ROWS:,} more rows; --format csv prints all.")
+
+
+def table_or_blocks(out: Console, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The table, or where it would not fit into the width, the same rows as blocks."""
+    whole = out.options.update(max_width=_NO_LIMIT)
+    if Measurement.get(out, whole, table).maximum > out.width and len(table.columns) > _NARROW:
+        show_records(out, rows)
+    else:
+        out.print(table)
 
 
 def show_records(out: Console, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -68,6 +68,8 @@ def _text(column: str, schema: pl.Schema) -> pl.Expr:
     dtype = schema[column]
     if isinstance(dtype, pl.Decimal) or dtype.is_float():
         return value.cast(pl.String).str.replace(r"(\.\d*?)0+$", "$1").str.replace(r"\.$", "")
+    if dtype == pl.Time:
+        return value.dt.to_string("%H:%M:%S%.f").str.replace(r"(\.\d*?)0+$", "$1").str.replace(r"\.$", "")
     if isinstance(dtype, pl.Struct):
         return value.struct.json_encode()
     if isinstance(dtype, pl.List | pl.Array):

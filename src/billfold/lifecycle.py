@@ -129,7 +129,7 @@ def finalise(
     sets, stored = (collected(book.read(t, head.snapshot_id)) for t in ("sequence_sets", "settings"))
     final = post_headers(Headers.of(drafts, counters), sets, current(stored), posting)
     _refuse_equal_numbers(book, head, final)
-    numbered(final.on(drafts))
+    numbered(final.on(drafts), sets)
     return final.on(drafts), final.counters
 
 

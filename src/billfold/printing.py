@@ -20,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from billfold.console import console, harmless, money, print_json, show_records, table_of
+from billfold.console import console, harmless, money, print_json, show_records, table_of, table_or_blocks
 from billfold.errors import BillfoldError
 
 if TYPE_CHECKING:
@@ -248,12 +248,14 @@ def show_runs(rows: pl.DataFrame, *, as_json: bool) -> None:
     numbers = ("invoices", "credit_memos", "items", "parked_accounts")
     table = table_of("run", "status", "target date", "invoices", "memos", "items", "parked", "invoiced", "credited",
                    right=["invoices", "memos", "items", "parked", "invoiced", "credited"])  # fmt: skip
+    blocks = []
     for row in rows.iter_rows(named=True):
         sums: Mapping[str, Mapping[str, str]] = json.loads(row["amounts"])
-        both = ["\n".join(f"{c} {money(s[k])}" for c, s in sums.items()) for k in ("invoices", "credit_memos")]
-        counts = (f"{row[n]:,}" for n in numbers)
-        table.add_row(row["bill_run_number"], row["status"], str(row["target_date"]), *counts, *both)
-    console().print(table)
+        both = [[f"{c} {money(s[k])}" for c, s in sums.items()] for k in ("invoices", "credit_memos")]
+        cells = [row["bill_run_number"], row["status"], str(row["target_date"]), *(f"{row[n]:,}" for n in numbers)]
+        table.add_row(*cells, *map("\n".join, both))
+        blocks.append(dict(zip((str(c.header) for c in table.columns), [*cells, *map(", ".join, both)], strict=True)))
+    table_or_blocks(console(), table, blocks)
 
 
 def show_one_run(run: pl.DataFrame, parked: pl.DataFrame, *, as_json: bool) -> None:

@@ -91,9 +91,8 @@ def _show_verdict(out: Console, verdict: Verdict, *, brief: bool) -> None:
     found = "" if verdict.holds else f": {verdict.count:,} broken"
     if verdict.left_out:
         found += f" (but for {verdict.left_out:,} runs of older versions)"
-    out.print(
-        f"{_MARKS[verdict.holds]} [bold]{escape(verdict.promise)}[/bold]{found}  {escape(verdict.says)}", soft_wrap=True
-    )
+    says = "" if brief and verdict.holds else f"  {escape(verdict.says)}"
+    out.print(f"{_MARKS[verdict.holds]} [bold]{escape(verdict.promise)}[/bold]{found}{says}", soft_wrap=True)
     if not brief:
         out.print(
             Syntax(verdict.query, "sql", theme="ansi_dark", background_color="default", word_wrap=True), "", sep="\n"

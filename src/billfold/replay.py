@@ -59,6 +59,7 @@ def replay(book: Book, bill_run_number: str, *, progress: Progress = silent) -> 
         BillfoldError: there is no such run, or nobody can know what it committed: it was made before the book kept a
             record, or by another version of billfold.
     """
+    book.refuse_older()
     run = runs(book, bill_run_number).row(0, named=True)
     recorded = book.contents().filter(message=f"run {bill_run_number}")
     _refuse_unknown(run, recorded)

@@ -113,7 +113,7 @@ def _line(book: Book, head: Head, request: RunRequest, progress: Progress) -> tu
     whole = joined(parts)
     drafts = number_drafts(Headers.of(whole, counters), sequence_sets)
     documents = conforming(drafts.on(whole))
-    numbered(documents)
+    numbered(documents, sequence_sets)
     canceled = read("bill_runs").filter(status="Canceled")
     known = collected(read("parked_accounts").join(canceled, on="bill_run_number", how="anti"))
     return receipt_of(documents, run, accounts, known, inputs), drafts.counters

@@ -185,7 +185,7 @@ def _refuse_unknown_currency(name: str, currency: str) -> None:
 def _number(value: str) -> Decimal:
     """A number as it was typed; what is none is not a number."""
     try:
-        return Decimal(value)
+        return Decimal(value if "_" not in value else "NaN")
     except InvalidOperation:
         return Decimal("NaN")
 

@@ -36,7 +36,7 @@ _TERM: Final = {
 
 def meaning(term: str) -> dict[str, object] | None:
     """What a term says: days, counted from the month's end or not, or the day, months on, cutoff; None for nothing."""
-    said = " ".join(term.lower().split())
+    said = _spelled(term)
     if said in _AT_ONCE:
         return {"days": 0, "from_month_end": False}
     if said in {"eom", "end of month"}:
@@ -44,6 +44,11 @@ def meaning(term: str) -> dict[str, object] | None:
     if net := _NET.fullmatch(said):
         return {"days": int(net[1]), "from_month_end": net[2] is not None}
     return _prox(said)
+
+
+def _spelled(term: str) -> str:
+    """A term without regard to case and blanks."""
+    return " ".join(term.lower().split())
 
 
 def _prox(said: str) -> dict[str, object] | None:
@@ -66,7 +71,8 @@ def _day(said: str) -> int:
 def due_dates(invoices: pl.DataFrame, settings: Mapping[str, str]) -> pl.Series:
     """When invoices are due, by `payment_term` and `invoice_date`; null where the term says no day."""
     terms = invoices["payment_term"].unique().drop_nulls().sort().to_list()
-    known = [(t, meaning(settings.get(PREFIX + t.strip(), t))) for t in terms]
+    defined = {_spelled(name.removeprefix(PREFIX)): term for name, term in settings.items() if name.startswith(PREFIX)}
+    known = [(t, meaning(defined.get(_spelled(t), t))) for t in terms]
     rows = [{"payment_term": t, **dict.fromkeys(_TERM), **m} for t, m in known if m]
     table = pl.DataFrame(rows, schema={"payment_term": pl.String, **_TERM})
     date = pl.col("invoice_date")
@@ -77,5 +83,5 @@ def due_dates(invoices: pl.DataFrame, settings: Mapping[str, str]) -> pl.Series:
     return (
         invoices.select("payment_term", "invoice_date")
         .join(table, on="payment_term", how="left", maintain_order="left")
-        .select(due_date=due)["due_date"]
+        .select(due_date=pl.when(due <= pl.date(9999, 12, 31)).then(due))["due_date"]
     )

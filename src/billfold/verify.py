@@ -97,6 +97,7 @@ def verify(book: Book, progress: Callable[[str, float], None] = lambda _step, _s
 
     A query that fails, as with a damaged file, makes its promise one that can't be checked, which counts as broken.
     """
+    book.refuse_older()
     with closing(book.cursor()) as cursor:
         asking = _Asking(cursor, book.folder / DATA, progress)
         for about in (asking.about_runs, asking.about_tables, asking.about_book):

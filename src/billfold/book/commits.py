@@ -180,7 +180,7 @@ def _record(
     rows: list[tuple[object, ...]] = []
     for position, each in enumerate(written):
         table, how, count = each.change.table, each.change.how, each.change.rows.height
-        chains[table] = _chained(chains.get(table), how, count, each.sha256)
+        chains[table] = _chained(chains.get(table), message, how, count, each.sha256)
         file = each.path.relative_to(data).as_posix() if each.path else None
         rows.append((version, position, message, table, how, file, count, each.sha256, chains[table]))
     add_contents(cursor, rows)
@@ -190,9 +190,9 @@ def _record(
 def base_rows(cursor: duckdb.DuckDBPyConnection, version: int, snapshot_id: int) -> list[tuple[object, ...]]:
     """What a book without a record of its contents holds in a snapshot: where its chains begin."""
     counts = [(t, lake.one(cursor, f"SELECT count(*) FROM book.main.{name(t)}")[0]) for t in sorted(TABLES)]  # noqa: S608 - quoted
-    there = [(t, n) for t, n in counts if n]
+    there, base = [(t, n) for t, n in counts if n], f"base {snapshot_id}"
     return [
-        (version, place, f"base {snapshot_id}", t, "base", None, n, None, _chained(None, "base", n, None))
+        (version, place, base, t, "base", None, n, None, _chained(None, base, "base", n, None))
         for place, (t, n) in enumerate(there)
     ]
 
@@ -204,8 +204,8 @@ def add_contents(cursor: duckdb.DuckDBPyConnection, rows: Sequence[tuple[object,
         cursor.execute(f"INSERT INTO book.billfold.contents VALUES {places}", [v for row in rows for v in row])  # noqa: S608 - placeholders
 
 
-def _chained(chain: str | None, how: str, count: int, sha256: str | None) -> str:
-    return hashlib.sha256(f"{chain or ''} {how} {count} {sha256 or '-'}".encode()).hexdigest()
+def _chained(chain: str | None, message: str, how: str, count: int, sha256: str | None) -> str:
+    return hashlib.sha256(f"{chain or ''} {message} {how} {count} {sha256 or '-'}".encode()).hexdigest()
 
 
 def digest_of(chains: Mapping[str, str]) -> str:

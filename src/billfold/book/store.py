@@ -8,7 +8,7 @@ import sqlite3
 import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import duckdb
 import polars as pl
@@ -24,6 +24,8 @@ from billfold.rows import Only
 
 if TYPE_CHECKING:
     from billfold.book.commits import Commit
+
+_HEAD: Final = "version, schema_version, digest"
 
 
 class Book:
@@ -55,9 +57,20 @@ class Book:
                 "upgrade billfold."
             )
             raise BookError(msg)
-        if found < SCHEMA_VERSION and not read_only:
+        if not read_only:
+            self.refuse_older()
+
+    def refuse_older(self) -> None:
+        """Refuse what only books of this version can do.
+
+        Raises:
+            BookError: the book has an older version.
+        """
+        found = self.head().schema_version
+        if found < SCHEMA_VERSION:
             msg = (
-                f"The book in {folder} has the older version {found}: `billfold migrate` brings it to {SCHEMA_VERSION}."
+                f"The book in {self.folder} has the older version {found}: "
+                f"`billfold migrate` brings it to {SCHEMA_VERSION}."
             )
             raise BookError(msg)
 
@@ -114,14 +127,19 @@ class Book:
 
     def head(self, snapshot_id: int | None = None) -> Head:
         """The book's newest state, or the one of an earlier snapshot."""
-        cursor = self.cursor()
-        cursor.execute("BEGIN")
-        try:
-            at = lake.one(cursor, "FROM ducklake_current_snapshot('book')")[0] if snapshot_id is None else snapshot_id
-            row = lake.one(cursor, f"SELECT version, schema_version, digest FROM book.billfold.head {_at(at)}")  # noqa: S608 - a number
-        finally:
-            cursor.execute("ROLLBACK")
-        return Head(int(row[0]), int(row[1]), int(at), str(row[2]))
+        cursor = self._connection.cursor()
+        if snapshot_id is None:
+            row = lake.one(cursor, f"SELECT {_HEAD}, id FROM book.billfold.head, ducklake_current_snapshot('book')")  # noqa: S608 - constants
+        else:
+            self._refuse_unknown(snapshot_id)
+            row = lake.one(cursor, f"SELECT {_HEAD}, {int(snapshot_id)} FROM book.billfold.head {_at(snapshot_id)}")  # noqa: S608 - numbers
+        return Head(int(row[0]), int(row[1]), int(row[3]), str(row[2]))
+
+    def _refuse_unknown(self, snapshot_id: int) -> None:
+        there = "SELECT count(*) FROM ducklake_snapshots('book') WHERE snapshot_id = ?"
+        if not lake.one(self._connection.cursor(), there, [snapshot_id])[0]:
+            msg = f"The book in {self.folder} does not keep its snapshot {snapshot_id} any more: someone expired it."
+            raise BookError(msg)
 
     def read(self, table: str, snapshot_id: int | None = None, only: Only | None = None) -> pl.LazyFrame:
         """A table as of a snapshot (default: the newest): columns of the contract, then custom fields.
@@ -166,11 +184,11 @@ class Book:
     def counters(self, snapshot_id: int | None = None) -> dict[str, int]:
         """Counters of numbers already given out, by name."""
         counted = f"SELECT name, value FROM book.billfold.counters {_at(snapshot_id)}"  # noqa: S608 - a number
-        return dict(self.cursor().execute(counted).fetchall())
+        return dict(self._connection.cursor().execute(counted).fetchall())
 
     def contents(self) -> pl.DataFrame:
         """What every commit did to every table, in order (`commits.CONTENTS`)."""
-        return self.cursor().sql("FROM book.billfold.contents ORDER BY version, position").pl()
+        return self._connection.cursor().sql("FROM book.billfold.contents ORDER BY version, position").pl()
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB cursor on the book, its tables to be had by name; for queries, not for writing."""

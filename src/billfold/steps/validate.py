@@ -20,9 +20,6 @@ _KINDS: Final = (
     ("invoices", "invoice_items", "invoice_id", 1),
     ("credit_memos", "credit_memo_items", "credit_memo_id", -1),
 )
-_DIGITS: Final = 8
-"""A number ends in at least so many digits; before its hundred millionth, the prefix is what comes before them."""
-
 _KIND: Final = {"invoice_items": "invoice", "credit_memo_items": "credit_memo"}
 
 
@@ -60,19 +57,29 @@ def billed_once(documents: Documents, through: pl.DataFrame, order_lines: Callab
     _keep("once", f"{twice} lines are on documents of an earlier run" if twice else "")
 
 
-def numbered(documents: Documents) -> None:
-    """Under each prefix, numbers rise with the ids, one by one.
+def numbered(documents: Documents, sets: pl.DataFrame) -> None:
+    """Under each prefix, numbers rise with the ids, one by one. `sets` are the sequence sets.
 
     Raises:
         PromiseError: a number was skipped or given twice.
     """
-    for headers, _, key, _ in _KINDS:
-        number = pl.col(f"{key.removesuffix('_id')}_number")
-        rows = getattr(documents, headers).select(
-            key, prefix=number.str.head(-_DIGITS), digits=number.str.tail(_DIGITS)
+    for (headers, _, key, _), built_in in zip(_KINDS, ("INV", "CM"), strict=True):
+        kind = key.removesuffix("_id")
+        of_sets = sets.select(sequence_set="name", of_set=f"{kind}_prefix")
+        rows = (
+            getattr(documents, headers)
+            .join(of_sets, on="sequence_set", how="left")
+            .select(
+                key,
+                number=f"{kind}_number",
+                prefix=pl.when(pl.col(f"{kind}_number").str.starts_with(f"TMP-{built_in}-"))
+                .then(pl.lit(f"TMP-{built_in}-"))
+                .otherwise(pl.coalesce("of_set", pl.lit(built_in))),
+            )
         )
-        following = pl.col("digits").cast(pl.Int64).diff().over("prefix", order_by=key)
-        wrong = rows.filter(following != 1)
+        sequence = pl.col("number").str.strip_prefix(pl.col("prefix")).cast(pl.Int64, strict=False)
+        following = sequence.diff().over("prefix", order_by=key)
+        wrong = rows.filter(sequence.is_null() | (following != 1).fill_null(value=False))
         _keep("numbers", f"{wrong.height} {headers} do not follow the number before theirs" if wrong.height else "")
 
 
