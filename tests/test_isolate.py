@@ -65,11 +65,13 @@ def poison(monkeypatch: pytest.MonkeyPatch, step: str, *charges: str) -> None:
     monkeypatch.setattr(billfold.run, step, poisoned)
 
 
-@pytest.mark.parametrize("step", ["rate", "group"])
+@pytest.mark.parametrize(("step", "few"), [("rate", 2_000), ("rate", 3), ("group", 5)])
 @pytest.mark.parametrize("culprits", [["A00"], ["A17"], ["A39"], ["A03", "A04", "A30"]])
 def test_only_accounts_that_break_a_frame_are_parked(
-    shop: Book, monkeypatch: pytest.MonkeyPatch, step: str, culprits: Sequence[str]
+    shop: Book, monkeypatch: pytest.MonkeyPatch, step: str, few: int, culprits: Sequence[str]
 ) -> None:
+    """Whether they are looked for among all accounts, or in parts, and parts of parts, down to a few."""
+    monkeypatch.setattr("billfold.isolate._FEW", few)
     others = preview(shop, JANUARY.for_accounts(tuple(a for a in ACCOUNTS if a not in culprits))).documents
     poison(monkeypatch, step, *(f"D-{a}" for a in culprits))
     receipt = bill(shop, JANUARY)

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from billfold.book import Book
     from billfold.lifecycle import cancel, post
     from billfold.requests import RunRequest
-    from billfold.run import bill, preview
+    from billfold.run import bill, preview, retry
 
 __version__ = "0.1.0"
 
-__all__ = ["Book", "RunRequest", "__version__", "bill", "cancel", "post", "preview"]
+__all__ = ["Book", "RunRequest", "__version__", "bill", "cancel", "post", "preview", "retry"]
 
 _HOMES = {
     "Book": "billfold.book",
@@ -24,6 +24,7 @@ _HOMES = {
     "cancel": "billfold.lifecycle",
     "post": "billfold.lifecycle",
     "preview": "billfold.run",
+    "retry": "billfold.run",
 }
 
 
