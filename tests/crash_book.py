@@ -97,7 +97,10 @@ class Running:
         self.process.join(PATIENCE)
         code = self.process.exitcode
         assert code is not None, "the command does not end"
-        out, err = (self.printed.with_suffix(f".{s}").read_text(encoding="utf-8") for s in ("out", "err"))
+        printed = [self.printed.with_suffix(f".{s}") for s in ("out", "err")]
+        out, err = (
+            p.read_text(encoding="utf-8") if p.exists() else "" for p in printed
+        )  # it may die before it has any
         return Outcome(code, out, err)
 
 
