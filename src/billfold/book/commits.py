@@ -106,10 +106,12 @@ def make(connection: duckdb.DuckDBPyConnection, data: Path, read_at: Head, commi
     written: list[_Written] = []
     try:
         written.extend(_write(data, c) for c in commit.changes if c.rows.height or c.whole)
+        rows, digest = _recorded(connection.cursor(), data, read_at.version + 1, commit.message, written)
         with _transaction(connection) as cursor:
-            _swap_head(cursor, read_at, _record(cursor, data, read_at.version + 1, commit.message, written))
+            _swap_head(cursor, read_at, digest)
             for each in written:
                 _apply(cursor, each)
+            add_contents(cursor, rows)
             _set_counters(cursor, commit.counters)
             cursor.execute("CALL book.set_commit_message('billfold', ?)", [commit.message])
             failpoints.reached("commit.before")
@@ -172,10 +174,13 @@ def hash_of(rows: pl.DataFrame) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _record(
+def _recorded(
     cursor: duckdb.DuckDBPyConnection, data: Path, version: int, message: str, written: Sequence[_Written]
-) -> str:
-    """Write down what the commit does; returns the book's digest after it."""
+) -> tuple[list[tuple[object, ...]], str]:
+    """What the commit is to record, and the book's digest after it.
+
+    The chains are read before the transaction: if they change before it ends, so does the head, and the commit fails.
+    """
     chains = dict(cursor.execute(_CHAINS).fetchall())
     rows: list[tuple[object, ...]] = []
     for position, each in enumerate(written):
@@ -183,8 +188,7 @@ def _record(
         chains[table] = _chained(chains.get(table), message, how, count, each.sha256)
         file = each.path.relative_to(data).as_posix() if each.path else None
         rows.append((version, position, message, table, how, file, count, each.sha256, chains[table]))
-    add_contents(cursor, rows)
-    return digest_of(chains)
+    return rows, digest_of(chains)
 
 
 def base_rows(cursor: duckdb.DuckDBPyConnection, version: int, snapshot_id: int) -> list[tuple[object, ...]]:

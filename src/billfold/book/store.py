@@ -128,12 +128,15 @@ class Book:
     def head(self, snapshot_id: int | None = None) -> Head:
         """The book's newest state, or the one of an earlier snapshot."""
         cursor = self._connection.cursor()
-        if snapshot_id is None:
-            row = lake.one(cursor, f"SELECT {_HEAD}, id FROM book.billfold.head, ducklake_current_snapshot('book')")  # noqa: S608 - constants
-        else:
+        if snapshot_id is not None:
             self._refuse_unknown(snapshot_id)
-            row = lake.one(cursor, f"SELECT {_HEAD}, {int(snapshot_id)} FROM book.billfold.head {_at(snapshot_id)}")  # noqa: S608 - numbers
-        return Head(int(row[0]), int(row[1]), int(row[3]), str(row[2]))
+        cursor.execute("BEGIN")
+        try:
+            at = lake.one(cursor, "FROM ducklake_current_snapshot('book')")[0] if snapshot_id is None else snapshot_id
+            row = lake.one(cursor, f"SELECT {_HEAD} FROM book.billfold.head {_at(snapshot_id)}")  # noqa: S608 - a number
+        finally:
+            cursor.execute("ROLLBACK")
+        return Head(int(row[0]), int(row[1]), int(at), str(row[2]))
 
     def _refuse_unknown(self, snapshot_id: int) -> None:
         there = "SELECT count(*) FROM ducklake_snapshots('book') WHERE snapshot_id = ?"
@@ -188,7 +191,8 @@ class Book:
 
     def contents(self) -> pl.DataFrame:
         """What every commit did to every table, in order (`commits.CONTENTS`)."""
-        return self._connection.cursor().sql("FROM book.billfold.contents ORDER BY version, position").pl()
+        recorded = "FROM book.billfold.contents ORDER BY version, position"
+        return self._connection.cursor().execute(recorded).pl()
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB cursor on the book, its tables to be had by name; for queries, not for writing."""
