@@ -107,7 +107,7 @@ def make(connection: duckdb.DuckDBPyConnection, data: Path, read_at: Head, commi
     try:
         written.extend(_write(data, c) for c in commit.changes if c.rows.height or c.whole)
         rows, digest = _recorded(connection.cursor(), data, read_at.version + 1, commit.message, written)
-        with _transaction(connection) as cursor:
+        with _alone(data), _transaction(connection) as cursor:
             _swap_head(cursor, read_at, digest)
             for each in written:
                 _apply(cursor, each)
@@ -124,6 +124,26 @@ def make(connection: duckdb.DuckDBPyConnection, data: Path, read_at: Head, commi
         raise
     failpoints.reached("commit.after")
     _keep_private(data, [w.change.table for w in written if w.change.replace or w.change.whole])
+
+
+@contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """Let transactions of several processes come one after the other.
+
+    The head decides who wins; but DuckDB was seen to crash while it registered a file and another process committed.
+    The lock goes with the process that holds it. Where there is none, as on Windows, the head alone decides.
+    """
+    try:
+        import fcntl  # noqa: PLC0415 - not everywhere
+    except ImportError:
+        yield
+        return
+    lock = os.open(data.with_name(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 @contextmanager
