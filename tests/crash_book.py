@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import multiprocessing
 import os
 import shutil
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 import pytest
+from conftest import Outcome
 from inputs import row, write_rows
 
 from billfold import Book, failpoints
@@ -62,18 +62,6 @@ def trusting() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duckdb, "connect", partial(duckdb.connect, config={"allow_unsigned_extensions": "true"}))
         yield
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a command ended: its exit code, minus the signal's number if one killed it, and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-    def json(self) -> Any:  # noqa: ANN401 - any document
-        return json.loads(self.out)
 
 
 @dataclass(frozen=True)
@@ -181,6 +169,15 @@ def on_disk(book: Path) -> set[Path]:
     """Everything in a book's data folder that is no folder, and what an unfinished `init` left beside it."""
     inside = {p.relative_to(book) for p in (book / lake.DATA).rglob("*") if not p.is_dir()}
     return inside | {Path("..", p.name) for p in book.parent.glob(f".{book.name}.*")}
+
+
+@contextmanager
+def shared_history(folder: Path) -> Iterator[History]:
+    """Small books at every stage; nobody may change a data file of theirs, which all their copies share."""
+    made = history(folder)
+    before = {book: data_files(book) for book in made.books()}
+    yield made
+    assert {book: data_files(book) for book in before} == before
 
 
 def data_files(book: Path) -> dict[str, tuple[int, int, str]]:

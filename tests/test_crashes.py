@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 import pytest
-from conftest import ROOT, bare_environment
+from conftest import ROOT, Outcome, bare_environment
 from crash_book import (
     PATIENCE,
     SEEN,
@@ -29,7 +29,6 @@ from crash_book import (
     Gate,
     History,
     Kept,
-    Outcome,
     ask_a_new_book,
     ask_duckdb,
     ask_one_book,
@@ -38,14 +37,13 @@ from crash_book import (
     differing,
     done,
     forking,
-    history,
     kept,
     on_disk,
     orphaned,
     run,
+    shared_history,
     start,
     tables,
-    trusting,
     watch,
 )
 
@@ -74,19 +72,10 @@ def _random() -> random.Random:
     return random.Random(SEED)  # noqa: S311 - nobody is to be surprised
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _quick_opening() -> Iterator[None]:
-    with trusting():
-        yield
-
-
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
-    """Small books at every stage; nobody may change a data file of theirs, which all their copies share."""
-    made = history(tmp_path_factory.mktemp("stages"))
-    before = {book: data_files(book) for book in made.books()}
-    yield made
-    assert {book: data_files(book) for book in before} == before
+    with shared_history(tmp_path_factory.mktemp("stages")) as made:
+        yield made
 
 
 # ------------------------------------------------------------------ at every failpoint

@@ -13,22 +13,19 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 import pytest
-from conftest import bare_environment
+from conftest import Outcome, bare_environment
 from crash_book import (
     PATIENCE,
     TO_RUN,
     History,
-    Outcome,
     copied,
-    data_files,
     differing,
     done,
-    history,
     kept,
     on_disk,
     run,
+    shared_history,
     tables,
-    trusting,
 )  # fmt: skip
 
 from billfold import Book
@@ -62,19 +59,10 @@ FIRST: Final = {
 """The table that each of them writes first."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _quick_opening() -> Iterator[None]:
-    with trusting():
-        yield
-
-
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
-    """Small books at every stage; their copies share their data files, which nobody may change in place."""
-    made = history(tmp_path_factory.mktemp("stages"))
-    before = {book: data_files(book) for book in made.books()}
-    yield made
-    assert {book: data_files(book) for book in before} == before
+    with shared_history(tmp_path_factory.mktemp("stages")) as made:
+        yield made
 
 
 def refused(outcome: Outcome, *says: str) -> None:

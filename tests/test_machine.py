@@ -43,7 +43,7 @@ SCALE: Final = int(os.environ.get("MACHINE", "1"))
 SEED: Final = int(os.environ.get("MACHINE_SEED", "20240229"))
 PARTS: Final = 4
 STEPS_OF_A_LIFE: Final = 50
-STEPS_OF_A_PART: Final = int(os.environ.get("MACHINE_STEPS", "500")) * SCALE
+STEPS_OF_A_PART: Final = 500 * SCALE
 """At least so many; four parts are what one machine with some cores can do at once."""
 
 SPLIT: Final = InvoiceGroup.model_validate(

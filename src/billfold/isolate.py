@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from billfold.book import empty
-from billfold.contracts import TABLES
 from billfold.errors import PromiseError
 from billfold.lines import Documents
 
@@ -111,9 +110,8 @@ def _told(account: str, error: BaseException, keys: list[str], run: RunIdentity)
         "reason": f"its data break the step{what}: {said}",
         "detail": json.dumps({"charge_number": keys, "error": type(error).__name__}),
     }
-    rows = {t: empty(TABLES[t]) for t in Documents.__dataclass_fields__}
-    parked = pl.DataFrame([row], schema=rows["parked_accounts"].schema)
-    return Documents(**(rows | {"parked_accounts": parked}))
+    none = Documents.none()
+    return replace(none, parked_accounts=pl.DataFrame([row], schema=none.parked_accounts.schema))
 
 
 def _offending(work: Work, carriers: Carriers, run: RunIdentity) -> list[str]:

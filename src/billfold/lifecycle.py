@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from billfold.book import Book, Head
 
 _KINDS: Final = (("invoices", "invoice"), ("credit_memos", "credit_memo"))
-_HEADERS: Final = ("invoices", "credit_memos")
+_HEADERS: Final = tuple(table for table, _ in _KINDS)
 _PAIRED: Final = ("negative_charges", "negative_and_zero_credits")
 """Rules that split one group into an invoice and a credit memo, which are posted together (spec/bill_run.md B20)."""
 
@@ -224,11 +224,7 @@ def _stored(book: Book, row: pl.DataFrame) -> Receipt:
     tables = (*_HEADERS, "parked_accounts")
     headers = {t: collected(book.read(t).filter(bill_run_number=run["bill_run_number"])) for t in tables}
     kept = ("bill_run_number", "status", "snapshot_id", "accounts_billed", "accounts_nothing_due")
-    none = pl.DataFrame()
-    documents = Documents(
-        **headers, invoice_items=none, credit_memo_items=none, processed_usage=none, charge_progress=none
-    )
-    return Receipt(**{k: run[k] for k in kept}, documents=documents, committed=True)
+    return Receipt(**{k: run[k] for k in kept}, documents=replace(Documents.none(), **headers), committed=True)
 
 
 def _settle(  # noqa: PLR0913, PLR0917 - one argument for each thing that the commit holds

@@ -6,11 +6,12 @@ schedules) is one more function that returns lines of this shape.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Final, Self
 
 import polars as pl
 
+from billfold.contracts import TABLES, empty
 from billfold.money import AMOUNT, PRICE
 
 if TYPE_CHECKING:
@@ -110,6 +111,16 @@ TROUBLE: Final = pl.Schema(
     }
 )
 """Why an account can't be billed. With an `origin`, only its lines from there can't."""
+
+LAST_BILL: Final = pl.Schema(
+    {
+        "account_number": pl.String(),
+        "currency": pl.String(),
+        "bill_run_number": pl.String(),
+        "amount": pl.Decimal(38, 4),
+    }
+)
+"""What an account's latest run billed in a currency: invoices less credit memos."""
 
 ID_DIGITS: Final = 6
 """Digits of a document's rank in its id; in a run with a million documents, all ids have more."""
@@ -219,6 +230,11 @@ class Documents:
     parked_accounts: pl.DataFrame
     processed_usage: pl.DataFrame
     charge_progress: pl.DataFrame
+
+    @classmethod
+    def none(cls) -> Self:
+        """No documents at all."""
+        return cls(**{f.name: empty(TABLES[f.name]) for f in fields(cls)})
 
 
 @dataclass(frozen=True)

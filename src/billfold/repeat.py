@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from billfold.book import empty
-from billfold.contracts import TABLES
 from billfold.lines import Documents
 from billfold.receipt import Receipt
 from billfold.rows import collected
@@ -50,12 +49,11 @@ def _nothing_since(book: Book, bill_run_number: str) -> bool:
 def _nothing(book: Book, head: Head, run: dict[str, int]) -> Receipt:
     """What a run that finds nothing says: accounts that are still parked are those that the run before parked."""
     parked = collected(book.read("parked_accounts", head.snapshot_id).filter(bill_run_number=run["bill_run_number"]))
-    none = {t: empty(TABLES[t]) for t in Documents.__dataclass_fields__}
     return Receipt(
         bill_run_number=None,
         status=None,
         snapshot_id=head.snapshot_id,
         accounts_billed=0,
         accounts_nothing_due=run["accounts_billed"] + run["accounts_nothing_due"],
-        documents=Documents(**(none | {"parked_accounts": parked})),
+        documents=replace(Documents.none(), parked_accounts=parked),
     )

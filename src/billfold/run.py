@@ -127,9 +127,8 @@ def _documents(inputs: Inputs, run: RunIdentity, sequence_sets: pl.DataFrame) ->
         rated = rate(carriers, request.target_date, settings, inputs.currencies)
         lines = group(rated.lines, settings)
         assembled = assemble(lines, rated, settings, request, run)
-        unbelievable = above_ceilings(assembled.documents, settings, inputs.last_bills)
-        if request.ceilings and unbelievable.height:
-            rated = rated.with_troubles(unbelievable)
+        if request.ceilings and (found := above_ceilings(assembled.documents, settings, inputs.last_bills)).height:
+            rated = rated.with_troubles(found)
             assembled = assemble(lines, rated, settings, request, run)
         drafts = number_drafts(Headers.of(assembled.documents, {}), sequence_sets)
         documents = validate(lines, replace(assembled, documents=drafts.on(assembled.documents)))

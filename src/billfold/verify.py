@@ -6,7 +6,6 @@ hide itself. The book is only read.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 import polars as pl
 
-from billfold.book.lake import DATA, name, sentence, text
+from billfold.book.lake import DATA, name, sentence, sha256, text
 from billfold.contracts import TABLES, keys
 
 if TYPE_CHECKING:
@@ -278,7 +277,7 @@ class _Asking:
         rows = self.cursor.execute("SELECT DISTINCT file FROM billfold.contents WHERE file IS NOT NULL").fetchall()
         told = [str(file) for (file,) in rows if _DATA_FILE.fullmatch(file)]
         with ThreadPoolExecutor() as pool:
-            hashes = list(pool.map(lambda file: _hash(self.data / file), told))
+            hashes = list(pool.map(lambda file: sha256(self.data / file), told))
         frame = pl.DataFrame({"file": told, "sha256": hashes}, schema={"file": pl.String, "sha256": pl.String})
         self.cursor.register("files_now", frame.to_arrow())
 
@@ -315,11 +314,3 @@ class _Asking:
 def _filled(sql: str, values: Mapping[str, str]) -> str:
     """A query with its places filled; values are quoted names, quoted literals and numbers only."""
     return _PLACE.sub(lambda place: values.get(place[1], place[0]), sql)
-
-
-def _hash(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from billfold.book.commits import Change, Commit, Head, hash_of
-from billfold.book.layout import SCHEMA_VERSION, empty, migrate
+from billfold.book.layout import SCHEMA_VERSION, migrate
 from billfold.book.orphans import clean, orphans
 from billfold.book.store import Book
 
-__all__ = ["SCHEMA_VERSION", "Book", "Change", "Commit", "Head", "clean", "empty", "hash_of", "migrate", "orphans"]
+__all__ = ["SCHEMA_VERSION", "Book", "Change", "Commit", "Head", "clean", "hash_of", "migrate", "orphans"]

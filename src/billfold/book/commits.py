@@ -107,7 +107,7 @@ def make(connection: duckdb.DuckDBPyConnection, data: Path, read_at: Head, commi
     try:
         written.extend(_write(data, c) for c in commit.changes if c.rows.height or c.whole)
         rows, digest = _recorded(connection.cursor(), data, read_at.version + 1, commit.message, written)
-        with _alone(data), _transaction(connection) as cursor:
+        with alone(data), _transaction(connection) as cursor:
             _swap_head(cursor, read_at, digest)
             for each in written:
                 _apply(cursor, each)
@@ -127,7 +127,7 @@ def make(connection: duckdb.DuckDBPyConnection, data: Path, read_at: Head, commi
 
 
 @contextmanager
-def _alone(data: Path) -> Iterator[None]:
+def alone(data: Path) -> Iterator[None]:
     """Let transactions of several processes come one after the other.
 
     The head decides who wins; but DuckDB was seen to crash while it registered a file and another process committed.
@@ -170,28 +170,26 @@ def _write(data: Path, change: Change) -> _Written:
     try:
         path.touch(mode=0o600)
         lake.write(change.rows, path)
-        sha256 = _hash_of_saved(path)
+        _save(path)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
     failpoints.reached(f"write.after:{change.table}")
-    return _Written(change, path, sha256)
+    return _Written(change, path, lake.sha256(path))
 
 
-def _hash_of_saved(path: Path) -> str:
-    """The hash of a file that is on the disk, and not only on its way: a commit must survive the loss of power."""
+def _save(path: Path) -> None:
+    """See that a file is on the disk, and not only on its way: a commit must survive the loss of power."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def hash_of(rows: pl.DataFrame) -> str:
+def hash_of(rows: pl.DataFrame) -> str | None:
     """The hash that a file of these rows has; the file is made and thrown away."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
         lake.write(rows, path)
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return lake.sha256(path)
 
 
 def _recorded(

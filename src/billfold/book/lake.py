@@ -5,6 +5,7 @@ Nothing here knows what the tables mean. SQL is made from quoted identifiers and
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import re
@@ -101,6 +102,15 @@ def write(rows: pl.DataFrame, path: Path) -> None:
         pq.write_table(_arrow(rows), path, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP)
     else:
         rows.rechunk().write_parquet(path, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP)
+
+
+def sha256(path: Path) -> str | None:
+    """The hash of a file's bytes; None where they can't be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def _arrow(rows: pl.DataFrame) -> pa.Table:

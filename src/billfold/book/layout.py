@@ -6,13 +6,12 @@ import sqlite3
 from typing import TYPE_CHECKING, Final
 
 import duckdb
-import polars as pl
 
 from billfold import failpoints
 from billfold.book import lake
-from billfold.book.commits import CONTENTS, add_contents, base_rows, digest_of
+from billfold.book.commits import CONTENTS, add_contents, alone, base_rows, digest_of
 from billfold.book.lake import name
-from billfold.contracts import TABLES, Table, columns
+from billfold.contracts import TABLES, empty
 from billfold.errors import BookError
 
 if TYPE_CHECKING:
@@ -66,25 +65,28 @@ def migrate(folder: Path) -> list[str]:
         raise BookError(msg)
     connection = lake.attach(folder.resolve())
     try:
-        found = lake.one(connection, "SELECT schema_version FROM book.billfold.head")[0]
-        if found > SCHEMA_VERSION:
-            msg = f"The book in {folder} has the newer version {found}: upgrade billfold."
-            raise BookError(msg)
-        done = [*_missing_tables(connection), *_missing_columns(connection)]
-        if any(said.endswith(" charge_progress") for said, _ in done):
-            done += _progress_of_items(connection, folder)
-        done += [_posted_once(said) for said, _ in done if said.endswith("s.posting")]
-        connection.execute("BEGIN")
-        for _, statement in done:
-            connection.execute(statement)
-        if not connection.execute("SHOW TABLES FROM book.billfold").pl()["name"].is_in(["contents"]).any():
-            _make_contents(connection)
-        connection.execute("COMMIT")
-        failpoints.reached("migrate.between")
-        connection.execute("BEGIN")
-        _begin_chains(connection)
-        connection.execute("UPDATE book.billfold.head SET schema_version = ?, version = version + 1", [SCHEMA_VERSION])
-        connection.execute("COMMIT")
+        with alone(folder.resolve() / lake.DATA):
+            found = lake.one(connection, "SELECT schema_version FROM book.billfold.head")[0]
+            if found > SCHEMA_VERSION:
+                msg = f"The book in {folder} has the newer version {found}: upgrade billfold."
+                raise BookError(msg)
+            done = [*_missing_tables(connection), *_missing_columns(connection)]
+            if any(said.endswith(" charge_progress") for said, _ in done):
+                done += _progress_of_items(connection, folder)
+            done += [_posted_once(said) for said, _ in done if said.endswith("s.posting")]
+            connection.execute("BEGIN")
+            for _, statement in done:
+                connection.execute(statement)
+            if not connection.execute("SHOW TABLES FROM book.billfold").pl()["name"].is_in(["contents"]).any():
+                _make_contents(connection)
+            connection.execute("COMMIT")
+            failpoints.reached("migrate.between")
+            connection.execute("BEGIN")
+            _begin_chains(connection)
+            connection.execute(
+                "UPDATE book.billfold.head SET schema_version = ?, version = version + 1", [SCHEMA_VERSION]
+            )
+            connection.execute("COMMIT")
     except duckdb.Error as e:
         msg = f"The book in {folder} can't be migrated: {lake.sentence(e)}"
         raise BookError(msg) from e
@@ -161,8 +163,3 @@ def _progress_of_items(connection: duckdb.DuckDBPyConnection, folder: Path) -> l
         "WHERE charge_model <> 'DiscountPercentage'"
     )
     return [("summed up how far charges were billed", progress), ("marked all charges for review", review)]
-
-
-def empty(model: type[Table]) -> pl.DataFrame:
-    """A frame with a contract's columns and no rows."""
-    return pl.DataFrame(schema={c.name: c.dtype for c in columns(model).values()})

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from billfold.book.lake import DATA
+from billfold.book.lake import DATA, sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,15 +30,7 @@ class Soundness:
         """
         for path in sorted(self._read.keys() - self._checked):
             recorded = hashes.get(path.as_posix().rpartition(f"/{DATA}/")[2])
-            if recorded and recorded != _hash(path):
+            if recorded and recorded != sha256(path):
                 return path, self._read[path]
             self._checked.add(path)
-        return None
-
-
-def _hash(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
         return None

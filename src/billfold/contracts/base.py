@@ -13,11 +13,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import pandera.polars as pa
+import polars as pl
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import polars as pl
 
 CUSTOM_NAME: Final = re.compile(r"[^\W\d]\w*__c")
 """A custom field's name: a letter, then letters, digits or underscores, then `__c`."""
@@ -95,6 +95,11 @@ def columns(model: type[Table]) -> dict[str, Column]:
     """The columns of a contract: its keys, then the others as declared."""
     declared = model.to_schema().columns
     return {name: _column(name, declared[name]) for name in dict.fromkeys([*keys(model), *declared])}
+
+
+def empty(model: type[Table]) -> pl.DataFrame:
+    """A frame with a contract's columns and no rows."""
+    return pl.DataFrame(schema={c.name: c.dtype for c in columns(model).values()})
 
 
 def _column(name: str, spec: Any) -> Column:  # noqa: ANN401 - pandera's, which is generic

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from billfold.ceilings import NO_CEILING
-from billfold.lines import Inputs
+from billfold.lines import LAST_BILL, Inputs
 from billfold.rows import Only, collected
 
 if TYPE_CHECKING:
@@ -127,15 +127,13 @@ def _items_that_count(read: Read) -> pl.LazyFrame:
 
 def _last_bills(read: Read, settings: Mapping[str, str], request: RunRequest) -> pl.DataFrame:
     """The net amount of every account's latest run by currency, if changes have a ceiling."""
-    headers = [
-        read(f"{kind}s").select(
-            "account_number", "currency", "bill_run_number", "status", amount=pl.col("amount") * sign
-        )
-        for kind, sign in (("invoice", 1), ("credit_memo", -1))
-    ]  # fmt: skip
-    bills = pl.concat(headers).filter(pl.col("status") != "Canceled")
     if settings["change_ceiling"] == NO_CEILING or not request.ceilings:
-        bills = bills.clear()
+        return LAST_BILL.to_frame()
+    headers = [
+        read(f"{kind}s").select(*LAST_BILL, "status").with_columns(pl.col("amount") * sign)
+        for kind, sign in (("invoice", 1), ("credit_memo", -1))
+    ]
+    bills = pl.concat(headers).filter(pl.col("status") != "Canceled")
     latest = pl.col("bill_run_number") == pl.col("bill_run_number").max().over("account_number", "currency")
     by = ["account_number", "currency", "bill_run_number"]
     return collected(bills.filter(latest).group_by(by).agg(pl.col("amount").sum()).sort(by))
