@@ -39,7 +39,12 @@ def console() -> Console:
 
 def print_json(document: object) -> None:
     """One JSON document, decimals and dates as text."""
-    typer.echo(json.dumps(document, indent=2, default=_plain, ensure_ascii=False))
+    print_text(json.dumps(document, indent=2, default=_plain, ensure_ascii=False))
+
+
+def print_text(text: str) -> None:
+    """A text as it is."""
+    typer.echo(text)
 
 
 def _plain(value: object) -> object:

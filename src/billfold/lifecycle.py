@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from billfold.book import Change, Commit
+from billfold.book import Change, Commit, State
 from billfold.errors import BillfoldError
 from billfold.lines import Documents
 from billfold.receipt import Clock, Receipt, naive, now
@@ -63,7 +63,8 @@ def post(
     if invoice_date:
         chosen = _headers(chosen, lambda h, kind: h.with_columns(pl.lit(invoice_date).alias(f"{kind}_date")))
     posting = 1 + max(int(getattr(stored.documents, t)["posting"].max() or 0) for t in _HEADERS)
-    final, counters = finalise(book, head, chosen, book.counters(), posting)
+    state = State(book, head)
+    final, counters = finalise(state, chosen, state.counters(), posting)
     status = "Posted" if _count(final) == _count(drafts) else "Completed"
     _settle(book, head, row, final, _Transition(f"posted {bill_run_number}", status, clock), counters)
     return replace(stored, documents=final, status=status, committed=True)
@@ -119,16 +120,16 @@ def parked_request(book: Book, bill_run_number: str, *, ceilings: bool) -> RunRe
 
 
 def finalise(
-    book: Book, head: Head, drafts: Documents, counters: Mapping[str, int], posting: int = 1
+    state: State, drafts: Documents, counters: Mapping[str, int], posting: int = 1
 ) -> tuple[Documents, Mapping[str, int]]:
     """Drafts as final documents, by the settings of a state of the book, and the counters after them.
 
     Raises:
         BillfoldError: two documents would get one number.
     """
-    sets, stored = (collected(book.read(t, head.snapshot_id)) for t in ("sequence_sets", "settings"))
+    sets, stored = (collected(state.read(t)) for t in ("sequence_sets", "settings"))
     final = post_headers(Headers.of(drafts, counters), sets, current(stored), posting)
-    _refuse_equal_numbers(book, head, final)
+    _refuse_equal_numbers(state, final)
     numbered(final.on(drafts), sets)
     return final.on(drafts), final.counters
 
@@ -242,14 +243,14 @@ def _settle(  # noqa: PLR0913, PLR0917 - one argument for each thing that the co
     book.commit(head, Commit(to.message, [*changes, *more], counters))
 
 
-def _refuse_equal_numbers(book: Book, head: Head, final: Headers) -> None:
+def _refuse_equal_numbers(state: State, final: Headers) -> None:
     """Prefixes that continue each other (23 and 2) can make one number twice (spec/grouping.md section 7)."""
     prefixes = sorted(c for c in final.counters if not c.startswith("TMP-"))
     if not any(b.startswith(a) and b[len(a) :].isdigit() for a in prefixes for b in prefixes if a != b):
         return
     for table, number in (("invoices", "invoice_number"), ("credit_memos", "credit_memo_number")):
         given = getattr(final, table).select(number)
-        there = collected(book.read(table, head.snapshot_id).filter(status="Posted").select(number))
+        there = collected(state.read(table).filter(status="Posted").select(number))
         equal = pl.concat([given, there]).filter(pl.col(number).is_duplicated())
         if equal.height:
             msg = (

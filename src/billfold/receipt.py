@@ -124,6 +124,16 @@ def fingerprint(digest: str, request: str) -> str:
     return hashlib.sha256(f"{digest} {request} {__version__}".encode()).hexdigest()
 
 
+def message_of(bill_run_number: str, *, orders: bool = False) -> str:
+    """What the commit of a run says, by which it is found again."""
+    return f"orders with run {bill_run_number}" if orders else f"run {bill_run_number}"
+
+
+def is_of_run(bill_run_number: str) -> pl.Expr:
+    """Whether a row of the record of contents belongs to the commit that made a run."""
+    return pl.col("message").is_in([message_of(bill_run_number, orders=orders) for orders in (False, True)])
+
+
 def seconds(started_at: datetime, finished_at: datetime) -> float:
     """How long something took."""
     return (finished_at - started_at).total_seconds()

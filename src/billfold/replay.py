@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from billfold import __version__
-from billfold.book import hash_of
+from billfold.book import Change, State, hash_of, merged
+from billfold.book.lake import DATA
 from billfold.errors import BillfoldError
+from billfold.intake.review import review
 from billfold.lifecycle import runs
-from billfold.receipt import Progress, fingerprint, silent
+from billfold.orders.register import CHANGED, REVIEWED
+from billfold.receipt import Progress, fingerprint, is_of_run, silent
 from billfold.requests import RunRequest
 from billfold.run import made
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from billfold.book import Book, Change
+    from billfold.book import Book
 
 IDENTICAL: Final = "identical"
 DIFFERS: Final = "differs"
@@ -61,18 +64,33 @@ def replay(book: Book, bill_run_number: str, *, progress: Progress = silent) -> 
     """
     book.refuse_older()
     run = runs(book, bill_run_number).row(0, named=True)
-    recorded = book.contents().filter(message=f"run {bill_run_number}")
+    recorded = book.contents().filter(is_of_run(bill_run_number))
     _refuse_unknown(run, recorded)
     head = book.head(run["snapshot_id"])
     as_posted = _was_posted_at_once(book, run)
-    receipt, _ = made(book, head, RunRequest.model_validate_json(run["request"]), post=as_posted, progress=progress)
-    again = {c.table: c for c in receipt.changes() if c.rows.height or c.whole}
+    ordered = _ordered(State(book, head), recorded)
+    state = State(book, head).after(ordered)
+    receipt, _ = made(state, RunRequest.model_validate_json(run["request"]), post=as_posted, progress=progress)
+    changes = merged([*ordered, *receipt.changes()])
+    again = {c.table: c for c in changes if c.table not in CHANGED and (c.rows.height or c.whole)}
     tables = [_compared(book, row, again.pop(row["table_name"], None)) for row in recorded.iter_rows(named=True)
-              if row["table_name"] != "bill_runs"]  # fmt: skip
+              if row["table_name"] not in {"bill_runs", *CHANGED}]  # fmt: skip
     tables += [Compared(t, c.rows.height, DIFFERS, "the run wrote no row") for t, c in again.items()]
     same = fingerprint(head.digest, run["request"]) == run["fingerprint"]
     tables.append(Compared("fingerprint", 1, IDENTICAL if same else DIFFERS, "" if same else "other inputs"))
     return Replay(bill_run_number, head.snapshot_id, tuple(tables))
+
+
+def _ordered(state: State, recorded: pl.DataFrame) -> list[Change]:
+    """What orders that were committed together with their run changed before it: the run read that too."""
+    given = recorded.filter(pl.col("table_name").is_in(CHANGED))
+    changes = [
+        Change(
+            row["table_name"], pl.read_parquet(state.book.folder / DATA / row["file"]), replace=row["how"] == "replace"
+        )
+        for row in given.iter_rows(named=True)
+    ]
+    return [*changes, *review(state, {c.table: c.rows for c in changes if c.table in REVIEWED})]
 
 
 def _refuse_unknown(run: Mapping[str, object], recorded: pl.DataFrame) -> None:
@@ -104,7 +122,7 @@ def _compared(book: Book, recorded: Mapping[str, object], again: Change | None) 
 
 def _first_difference(book: Book, file: str, rows: pl.DataFrame) -> str:
     """Where two versions of a table part."""
-    committed = pl.read_parquet(book.folder / "data" / file)
+    committed = pl.read_parquet(book.folder / DATA / file)
     for column in rows.columns:
         if column not in committed.columns:
             return f"the column {column} was not there"

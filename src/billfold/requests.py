@@ -40,6 +40,12 @@ class RunRequest(BaseModel):
     order_line_items: bool = True
     """Whether order line items are billed."""
 
+    orders: tuple[str, ...] = ()
+    """Only order lines of these orders, and charges of subscriptions that they made or changed; none means all."""
+
+    orders_sha256: str = ""
+    """Hash of what these orders ask for, if they are committed together with the run that bills them."""
+
     ceilings: bool = True
     """Whether accounts above the ceilings of the settings are parked."""
 

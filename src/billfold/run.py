@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from billfold.book import Book, Change, Commit, Head
+from billfold.book import Book, Change, Commit, State
 from billfold.ceilings import above_ceilings
 from billfold.errors import BillfoldError
 from billfold.isolate import isolated
 from billfold.lifecycle import finalise, parked_request
-from billfold.receipt import Clock, Progress, Receipt, bill_run_row, now, receipt_of, seconds, silent
+from billfold.receipt import Clock, Progress, Receipt, bill_run_row, message_of, now, receipt_of, seconds, silent
 from billfold.repeat import answered
 from billfold.requests import RunIdentity, RunRequest
 from billfold.rows import collected
@@ -34,13 +34,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from billfold.lines import Carriers, Documents, Inputs
-    from billfold.rows import Only
 
 
 def preview(book: Book, request: RunRequest, *, clock: Clock = now, progress: Progress = silent) -> Receipt:
     """The documents that `bill` would make now; nothing is written."""
     started_at = clock()
-    drafted, _ = _line(book, book.head(), request, progress)
+    drafted, _ = _line(State.of(book), request, progress)
     return replace(drafted, seconds=seconds(started_at, clock()))
 
 
@@ -55,17 +54,16 @@ def bill(
         ConflictError: another commit came first; nothing was written.
         PromiseError: the documents broke a promise; nothing was written.
     """
-    head, started_at = book.head(), clock()
-    if (same := answered(book, head, request)) is not None:
+    state, started_at = State.of(book), clock()
+    if (same := answered(state, request)) is not None:
         return same
-    receipt, counters = made(book, head, request, post=post, progress=progress)
+    receipt, counters = made(state, request, post=post, progress=progress)
     if receipt.bill_run_number is None:
         return receipt
     progress("committing", 0.8)
-    row = bill_run_row(receipt, request, head.digest, started_at, clock())
-    counters = {**counters, "bill_run": counters.get("bill_run", 0) + 1}
+    row = bill_run_row(receipt, request, state.head.digest, started_at, clock())
     changes = [*receipt.changes(), Change("bill_runs", row)]
-    book.commit(head, Commit(f"run {receipt.bill_run_number}", changes, counters))
+    book.commit(state.head, Commit(message_of(str(receipt.bill_run_number)), changes, counters))
     return replace(receipt, committed=True, seconds=seconds(started_at, clock()))
 
 
@@ -82,28 +80,28 @@ def retry(
 
 
 def made(
-    book: Book, head: Head, request: RunRequest, *, post: bool, progress: Progress = silent
+    state: State, request: RunRequest, *, post: bool, progress: Progress = silent
 ) -> tuple[Receipt, Mapping[str, int]]:
     """What a run at a state of the book makes, and the counters after it; nothing is written."""
-    drafted, counters = _line(book, head, request, progress)
-    if not post or drafted.bill_run_number is None:
+    drafted, counters = _line(state, request, progress)
+    if drafted.bill_run_number is None:
         return drafted, counters
-    documents, counters = finalise(book, head, drafted.documents, counters)
+    counters = {**counters, "bill_run": counters.get("bill_run", 0) + 1}
+    if not post:
+        return drafted, counters
+    documents, counters = finalise(state, drafted.documents, counters)
     return replace(drafted, documents=documents, status="Posted"), counters
 
 
-def _line(book: Book, head: Head, request: RunRequest, progress: Progress) -> tuple[Receipt, Mapping[str, int]]:
-    """Everything up to the commit: draft documents of the snapshot, validated, and the counters after them."""
-
-    def read(table: str, only: Only | None = None) -> pl.LazyFrame:
-        return book.read(table, head.snapshot_id, only)
-
+def _line(state: State, request: RunRequest, progress: Progress) -> tuple[Receipt, Mapping[str, int]]:
+    """Everything up to the commit: draft documents of a state of the book, validated, and the counters after them."""
+    read = state.read
     progress("reading", 0.0)
     settings, sequence_sets = current(collected(read("settings"))), collected(read("sequence_sets"))
     inputs = load(read, settings, request)
     accounts = _accounts(inputs.all_accounts, inputs.accounts, request)
-    counters, parts = book.counters(head.snapshot_id), []
-    run = RunIdentity(bill_run_number=f"BR-{counters.get('bill_run', 0) + 1:08d}", snapshot_id=head.snapshot_id)
+    counters, parts = state.counters(), []
+    run = RunIdentity(bill_run_number=f"BR-{counters.get('bill_run', 0) + 1:08d}", snapshot_id=state.head.snapshot_id)
     split = shards(inputs)
     for number, shard in enumerate(split):
         progress("rating and grouping", 0.1 + 0.6 * number / len(split))

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from billfold.book.commits import Change, Commit, Head, hash_of
+from billfold.book.commits import Change, Commit, Head, hash_of, merged
 from billfold.book.layout import SCHEMA_VERSION, migrate
 from billfold.book.orphans import clean, orphans
+from billfold.book.state import State
 from billfold.book.store import Book
 
-__all__ = ["SCHEMA_VERSION", "Book", "Change", "Commit", "Head", "clean", "hash_of", "migrate", "orphans"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Book",
+    "Change",
+    "Commit",
+    "Head",
+    "State",
+    "clean",
+    "hash_of",
+    "merged",
+    "migrate",
+    "orphans",
+]

@@ -77,6 +77,12 @@ class Change:
         return "whole" if self.whole else "replace" if self.replace else "insert"
 
 
+def merged(changes: Sequence[Change]) -> list[Change]:
+    """Changes without those that a later one makes moot."""
+    whole = {c.table: place for place, c in enumerate(changes) if c.whole}
+    return [c for place, c in enumerate(changes) if place >= whole.get(c.table, 0)]
+
+
 @dataclass(frozen=True)
 class Commit:
     """What one transaction does: changes of tables, and counters set to new values."""

@@ -8,11 +8,11 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from billfold.cli import bills, books, rules
+from billfold.cli import bills, books, orders, rules
 from billfold.cli.common import app, choose
 from billfold.errors import BillfoldError
 
-__all__ = ["app", "bills", "books", "main", "rules"]
+__all__ = ["app", "bills", "books", "main", "orders", "rules"]
 
 
 _ORDER = ("init", "load", "run", "post", "cancel", "retry", "runs", "replay", "verify", "sql", "clean", "migrate")

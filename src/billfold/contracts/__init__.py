@@ -13,9 +13,10 @@ from billfold.contracts.documents import (
     Invoices,
     ParkedAccounts,
 )
-from billfold.contracts.parties import Accounts, InvoiceGroups, Orders, SequenceSets, Settings
+from billfold.contracts.orders import OrderActions, OrderLineItems, Orders
+from billfold.contracts.parties import Accounts, InvoiceGroups, SequenceSets, Settings
 from billfold.contracts.progress import ChargeProgress, ChargesToReview, LateUsage, ProcessedUsage
-from billfold.contracts.sales import OrderLineItems, ProductRatePlanCharges, RatePlanCharges, Subscriptions, Usage
+from billfold.contracts.sales import ProductRatePlanCharges, RatePlanCharges, Subscriptions, Usage
 from billfold.contracts.schedules import InvoiceScheduleItems, InvoiceSchedules
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ INPUTS: Final[Mapping[str, type[Table]]] = {
 
 TABLES: Final[Mapping[str, type[Table]]] = {
     **INPUTS,
+    "order_actions": OrderActions,
     "invoice_groups": InvoiceGroups,
     "invoice_schedules": InvoiceSchedules,
     "invoice_schedule_items": InvoiceScheduleItems,

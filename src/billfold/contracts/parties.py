@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 
 import pandera.polars as pa
@@ -116,20 +115,3 @@ class Settings(Table):
         """One row a setting."""
 
         unique = ("name",)
-
-
-class Orders(Table):
-    """Orders, as headers of their order line items. Lines may name an order that the book does not hold."""
-
-    order_number: str = key("The order's number")
-    account_number: str = field("The account that ordered", required=True)
-    order_date: date = field("When it was ordered")
-    status: str = field(
-        "State of the order", default="Completed",
-        values=("Draft", "Pending", "Completed", "Cancelled", "Scheduled", "Executing", "Failed"),
-    )  # fmt: skip
-
-    class Config(Table.Config):
-        """One row an order."""
-
-        unique = ("order_number",)

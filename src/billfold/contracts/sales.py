@@ -1,4 +1,4 @@
-"""Input tables: what was sold (subscriptions and their charges, usage, order line items, the catalog)."""
+"""Input tables: what was subscribed to (subscriptions and their charges, usage, the catalog)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from billfold.contracts.parties import GROUP_NUMBER, currency
 
 Price = Annotated[pl.Decimal, 28, 9]
 
-_OWN = "; blank takes the invoice owner account's"
+OWN = "; blank takes the invoice owner account's"
 DECIMAL = "a decimal number with at most 19 digits before the point and 9 behind"
 MODELS = (
     "FlatFee", "PerUnit", "Overage", "Volume", "Tiered", "TieredWithOverage", "DiscountFixedAmount",
@@ -26,6 +26,7 @@ PERIODS = (
     "Month", "Quarter", "Semi_Annual", "Annual", "Eighteen_Months", "Two_Years", "Three_Years", "Five_Years",
     "Specific_Months", "Subscription_Term", "Week", "Specific_Weeks", "Specific_Days",
 )  # fmt: skip
+TERM_PERIODS = ("Month", "Year", "Day", "Week")
 
 
 class Subscriptions(Table):
@@ -47,13 +48,23 @@ class Subscriptions(Table):
     term_end_date: date = field("End of the current term, exclusive")
     cancelled_date: date = field("Day from which it is canceled, exclusive: the day before is the last of service")
     auto_renew: bool = field("Renews by itself at the end of a term", default=False)
+    renewal_setting: str = field(
+        "What a renewal makes of it; blank is a specific term",
+        values=("RENEW_WITH_SPECIFIC_TERM", "RENEW_TO_EVERGREEN"),
+    )
+    renewal_term: int = field("Length of the next term, in periods", rule="a whole number, 1 to 1200", ge=1, le=1200)
+    renewal_term_period_type: str = field("What these periods are; blank is months", values=TERM_PERIODS)
+    suspension: str = field(
+        "Since when an order has suspended it, and the spans of its charges before that: what resuming brings back",
+        is_json=True,
+    )
     currency: str = currency("Currency of its charges; blank takes the invoice owner account's")
-    bill_to_contact: str = field("Recipient of its documents" + _OWN)
+    bill_to_contact: str = field("Recipient of its documents" + OWN)
     sold_to_contact: str = field("Place of use, kept on items; never separates documents unless it is configured to")
-    payment_term: str = field("Payment term" + _OWN)
-    invoice_template: str = field("Document template" + _OWN)
-    sequence_set: str = field("Sequence set of its documents' numbers" + _OWN)
-    communication_profile: str = field("Communication profile" + _OWN)
+    payment_term: str = field("Payment term" + OWN)
+    invoice_template: str = field("Document template" + OWN)
+    sequence_set: str = field("Sequence set of its documents' numbers" + OWN)
+    communication_profile: str = field("Communication profile" + OWN)
     invoice_group_number: str = field(
         "Lines of one account with one number share a document", rule=GROUP_NUMBER, str_length={"max_value": 255}
     )
@@ -220,6 +231,7 @@ class RatePlanCharges(Priced):
     segment: int = field("Version of the charge, from 1", default=1, rule="a whole number, 1 or more", ge=1)
     subscription_number: str = field("The subscription that it belongs to", required=True)
     product_rate_plan_charge_id: str = field("The catalog charge that it came from")
+    rate_plan_number: str = field("The subscription's rate plan that it belongs to, of those that orders made")
     rate_plan_name: str = field("The rate plan's name")
     effective_start_date: date = field(
         "First day, inclusive; blank is the subscription's date of `trigger_event` (no such date: not yet billable)"
@@ -264,70 +276,3 @@ class Usage(Table):
         """One row a record."""
 
         unique = ("usage_id",)
-
-
-class OrderLineItems(Table):
-    """Goods, fees and services sold once, outside subscriptions."""
-
-    order_number: str = key("The order's number")
-    item_number: str = key("The line's number within the order")
-    account_number: str = field("The account that ordered", required=True)
-    item_name: str = field("What was sold; blank is the item number")
-    item_type: str = field("Kind of line", default="Product", values=("Product", "Fee", "Services", "Prepayment"))
-    item_category: str = field("A return is credited, a sale is invoiced", default="Sales", values=("Sales", "Return"))
-    item_state: str = field(
-        "Only lines that were sent to billing are billed", default="Executing",
-        values=("Executing", "Booked", "SentToBilling", "Complete", "Canceled"),
-    )  # fmt: skip
-    quantity: Price = field(
-        "Units sold or, in a return, given back; a negative number takes back; blank is 1", rule=DECIMAL
-    )
-    uom: str = field("Unit of measure")
-    amount_per_unit: Price = field(
-        "Price of one unit after discounts; blank is reckoned from the list price, to 9 decimals", rule=DECIMAL
-    )
-    list_price_per_unit: Price = field("Price of one unit before the discount", rule=DECIMAL)
-    discount_type: str = field("What `discount` means", values=("Percentage", "FixedAmount", "None"))
-    discount: Price = field("Percent, or amount per unit, taken off the list price", rule=DECIMAL)
-    currency: str = currency("Currency of the line; blank takes the invoice owner account's")
-    description: str = field("Free text")
-    product_code: str = field("The product's code")
-    bill_target_date: date = field("Day from which it may be billed, inclusive")
-    transaction_date: date = field("When it was sold")
-    transaction_start_date: date = field("First day of service, inclusive; blank is the transaction date")
-    transaction_end_date: date = field("Last day of service, inclusive; blank is the first day of service")
-    bill_to_contact: str = field("Recipient of its document" + _OWN)
-    sold_to_contact: str = field("Place of use, kept on the item; never separates documents unless configured to")
-    payment_term: str = field("Payment term" + _OWN)
-    invoice_template: str = field("Document template" + _OWN)
-    sequence_set: str = field("Sequence set of its document's number" + _OWN)
-    communication_profile: str = field("Communication profile" + _OWN)
-    invoice_group_number: str = field(
-        "Lines of one account with one number share a document", rule=GROUP_NUMBER, str_length={"max_value": 255}
-    )
-    invoice_owner_account_number: str = field("The account that gets the document; blank is the one that ordered")
-    related_subscription_number: str = field("A subscription that the line belongs with, for information")
-    original_order_number: str = field("Of a return: the order of the sale")
-    original_item_number: str = field("Of a return: the line of the sale")
-
-    class Config(Table.Config):
-        """One row a line."""
-
-        unique = ("order_number", "item_number")
-
-    @pa.dataframe_check(error="an order line item needs amount_per_unit or list_price_per_unit")
-    def has_a_price(cls, data: pa.PolarsData) -> pl.LazyFrame:
-        """A missing price would bill nothing, and nobody would notice."""
-        return data.lazyframe.select(pl.any_horizontal(pl.col("amount_per_unit", "list_price_per_unit").is_not_null()))
-
-    @pa.dataframe_check(error="a line that was sent to billing needs bill_target_date")
-    def has_a_target_date(cls, data: pa.PolarsData) -> pl.LazyFrame:
-        """Otherwise it would wait for ever (bill_run.md O3)."""
-        sent = pl.col("item_state") == "SentToBilling"
-        return data.lazyframe.select(~sent | pl.col("bill_target_date").is_not_null())
-
-    @pa.dataframe_check(error="transaction_end_date must not be before transaction_start_date")
-    def ends_after_it_starts(cls, data: pa.PolarsData) -> pl.LazyFrame:
-        """Both days are inclusive."""
-        order = pl.col("transaction_end_date") >= pl.col("transaction_start_date")
-        return data.lazyframe.select(order.fill_null(value=True))

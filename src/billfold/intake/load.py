@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from billfold.book import Book, Change, Commit
+from billfold.book import Book, Change, Commit, State
 from billfold.configure import refuse_while_drafts
 from billfold.contracts import INPUTS, columns, keys
 from billfold.errors import InputError
@@ -44,12 +44,12 @@ def load(book: Book, arguments: Sequence[str], *, progress: Progress = silent) -
         BillfoldError: a file can't be read, or its columns are wrong.
     """
     paths = sources(arguments)
-    head = book.head()
-    conformed = _read_all(book, paths, progress)
+    state = State.of(book)
+    conformed = _read_all(state, paths, progress)
     _refuse_faults(conformed, paths, {t: c.faults for t, c in conformed.items()})
     progress("checking references", 0.7)
-    merged = {table: _merge(book, table, c) for table, c in conformed.items()}
-    parents = Parents(book, {t: m[0] for t, m in merged.items()})
+    merged = {table: _merge(state, table, c) for table, c in conformed.items()}
+    parents = Parents(state, {t: m[0] for t, m in merged.items()})
     _refuse_faults(conformed, paths, {t: _between_tables(t, rows, parents) for t, (rows, _) in merged.items()})
     changed = {table: _changed(rows, existing) for table, (rows, existing) in merged.items()}
     _refuse_regrouping(book, changed.get("accounts"), merged.get("accounts"))
@@ -57,25 +57,25 @@ def load(book: Book, arguments: Sequence[str], *, progress: Progress = silent) -
     changes = [
         Change(table, rows, replace=not merged[table][1].is_empty()) for table, rows in changed.items() if rows.height
     ]
-    changes += review(book, changed)
+    changes += review(state, changed)
     if changes:
-        book.commit(head, Commit(f"load {', '.join(t for t, rows in changed.items() if rows.height)}", changes))
+        book.commit(state.head, Commit(f"load {', '.join(t for t, rows in changed.items() if rows.height)}", changes))
     return [_receipt(table, paths[table], merged[table], changed[table]) for table in paths]
 
 
-def _read_all(book: Book, paths: Mapping[str, Path], progress: Progress) -> dict[str, Conformed]:
+def _read_all(state: State, paths: Mapping[str, Path], progress: Progress) -> dict[str, Conformed]:
     sizes = {table: path.stat().st_size if path.is_file() else 0 for table, path in paths.items()}
     conformed: dict[str, Conformed] = {}
     for table, path in paths.items():
         behind = sum(sizes[t] for t in conformed) / max(sum(sizes.values()), 1)
         progress(f"reading {path.name}", 0.7 * behind)
-        conformed[table] = _read(book, table, path)
+        conformed[table] = _read(state, table, path)
     return conformed
 
 
-def _read(book: Book, table: str, path: Path) -> Conformed:
+def _read(state: State, table: str, path: Path) -> Conformed:
     standard = columns(INPUTS[table])
-    custom = {n: t for n, t in book.read(table).collect_schema().items() if n not in standard}
+    custom = {n: t for n, t in state.read(table).collect_schema().items() if n not in standard}
     return conform(path, read(path), INPUTS[table], custom)
 
 
@@ -83,11 +83,11 @@ def _between_tables(table: str, rows: pl.DataFrame, parents: Parents) -> pl.Data
     return pl.concat(check(table, rows, parents) for check in CHECKS)
 
 
-def _merge(book: Book, table: str, conformed: Conformed) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _merge(state: State, table: str, conformed: Conformed) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The rows as they are to stand in the book, and the ones that they replace."""
     on = list(keys(INPUTS[table]))
     rows = conformed.rows
-    existing = book.read(table).join(rows.lazy().select(on), on=on, how="semi").collect()
+    existing = state.read(table).join(rows.lazy().select(on), on=on, how="semi").collect()
     untold = [c for c in existing.columns if c not in conformed.given]
     if existing.is_empty():
         untold = [c for c in untold if c not in rows.columns]

@@ -13,27 +13,27 @@ from billfold.intake.conform import FAULT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from billfold.book import Book
+    from billfold.book import State
 
 
 class Parents:
     """Rows of any table as they will be after the load: what is loaded, then what the book has."""
 
-    def __init__(self, book: Book, loaded: Mapping[str, pl.DataFrame]) -> None:
+    def __init__(self, state: State, loaded: Mapping[str, pl.DataFrame]) -> None:
         """Keep both."""
-        self._book = book
+        self._state = state
         self._loaded = loaded
 
     def values(self, table: str, *names: str) -> pl.DataFrame:
         """The distinct values of some columns, loaded rows first."""
         frames = [self._loaded[table].lazy().select(names)] if table in self._loaded else []
-        both = pl.concat([*frames, self._book.read(table).select(names)])
+        both = pl.concat([*frames, self._state.read(table).select(names)])
         return both.unique(names[0], keep="first", maintain_order=True).collect()
 
     def doubtful(self, table: str) -> pl.DataFrame:
         """Rows, as they will be, that state no currency and are billed to another account than their own."""
         names = ("account_number", "invoice_owner_account_number", "currency")
-        book = self._book.read(table)
+        book = self._state.read(table)
         if table in self._loaded:
             book = book.join(self._loaded[table].lazy(), on=keys(INPUTS[table]), how="anti")
         frames = [book.select(names), *([self._loaded[table].lazy().select(names)] if table in self._loaded else [])]
@@ -44,7 +44,7 @@ class Parents:
         """The distinct combinations of some columns in rows of loaded keys, as they will be after the load."""
         loaded = self._loaded[table].lazy()
         on = keys(INPUTS[table])
-        untouched = self._book.read(table).join(loaded, on=on, how="anti").join(loaded, on=key, how="semi")
+        untouched = self._state.read(table).join(loaded, on=on, how="anti").join(loaded, on=key, how="semi")
         return pl.concat([loaded.select(key, *others), untouched.select(key, *others)]).unique().collect()
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from billfold.book import Book, Change
-from billfold.contracts import INPUTS, TABLES, columns, keys
+from billfold.book import Change, State
+from billfold.contracts import TABLES, columns
 from billfold.rating.spans import with_spans
 from billfold.rating.usage import RECORD, with_charges
 from billfold.rows import Only
@@ -22,9 +22,9 @@ _DATES: Final = (
 )  # fmt: skip
 
 
-def review(book: Book, changed: Mapping[str, pl.DataFrame]) -> list[Change]:
-    """Changes of the tables that tell runs what to look at, for rows that a load adds or changes."""
-    after = _After(book, changed)
+def review(state: State, changed: Mapping[str, pl.DataFrame]) -> list[Change]:
+    """Changes of the tables that tell runs what to look at, for rows that a load or an order adds or changes."""
+    after = _After(state, changed)
     found = [Change("charges_to_review", _concerned(after), replace=True)]
     if changed.get("usage", pl.DataFrame()).height:
         found.append(Change("late_usage", _late(after), replace=True))
@@ -32,22 +32,12 @@ def review(book: Book, changed: Mapping[str, pl.DataFrame]) -> list[Change]:
 
 
 class _After:
-    """The input tables as they will be after the load."""
+    """The input tables as they are, and as they will be after the load."""
 
-    def __init__(self, book: Book, changed: Mapping[str, pl.DataFrame]) -> None:
-        self.book = book
+    def __init__(self, state: State, changed: Mapping[str, pl.DataFrame]) -> None:
+        self.before = state
         self.changed = changed
-
-    def rows(self, table: str, only: Only | None = None) -> pl.LazyFrame:
-        """Loaded rows, then those of the book that they do not replace."""
-        stood = self.book.read(table, only=only)
-        if table not in self.changed:
-            return stood
-        loaded = self.changed[table].lazy()
-        stood = stood.join(loaded, on=list(keys(INPUTS[table])), how="anti")
-        names = [c for c in columns(INPUTS[table]) if c in loaded.collect_schema().names()]
-        both = pl.concat([loaded.select(names), stood.select(names)])
-        return only.of(both) if only else both
+        self.rows = state.after([Change(t, rows, replace=True) for t, rows in changed.items()]).read
 
     def values(self, table: str, column: str) -> pl.Series:
         """Values of a column in loaded rows."""
@@ -63,7 +53,9 @@ def _concerned(after: _After) -> pl.DataFrame:
     frames = [after.changed["rate_plan_charges"].lazy()] if "rate_plan_charges" in after.changed else []
     subscriptions = pl.concat([after.values("subscriptions", "subscription_number"), _of_accounts(after)]).unique()
     if subscriptions.len():
-        frames.append(after.book.read("rate_plan_charges", only=Only(among=subscriptions.alias("subscription_number"))))
+        frames.append(
+            after.before.read("rate_plan_charges", only=Only(among=subscriptions.alias("subscription_number")))
+        )
     regular = [f.filter(pl.col("charge_model") != "DiscountPercentage").select(_CHARGE) for f in frames]
     none = pl.LazyFrame(schema={c: columns(TABLES["charges_to_review"])[c].dtype for c in _CHARGE})
     return pl.concat([none, *regular]).unique().sort(_CHARGE).collect()
@@ -76,7 +68,7 @@ def _of_accounts(after: _After) -> pl.Series:
     if "accounts" not in after.changed:
         return pl.Series("subscription_number", [], pl.String)
     return (
-        after.book.read("subscriptions").filter(either).select("subscription_number").collect()["subscription_number"]
+        after.before.read("subscriptions").filter(either).select("subscription_number").collect()["subscription_number"]
     )
 
 
@@ -85,7 +77,7 @@ def _late(after: _After) -> pl.DataFrame:
     loaded = after.changed["usage"].select(RECORD)
     records = with_charges(loaded, lambda: _dated(after, None))
     wanted = records["charge_number"].unique()
-    progress = after.book.read("charge_progress", only=Only(among=wanted)).select(
+    progress = after.before.read("charge_progress", only=Only(among=wanted)).select(
         *_CHARGE, billed_through="charged_through_date"
     )
     segments = with_spans(_dated(after, wanted).join(progress, on=_CHARGE, how="left").collect()).select(
@@ -107,9 +99,9 @@ def _late(after: _After) -> pl.DataFrame:
 
 def _billed(after: _After, loaded: pl.DataFrame) -> pl.DataFrame:
     """Records that a run which counts has billed as they were; their day is that of the period that it billed."""
-    canceled = after.book.read("bill_runs").filter(status="Canceled")
+    canceled = after.before.read("bill_runs").filter(status="Canceled")
     billed = (
-        after.book.read("processed_usage", only=Only(among=loaded["usage_id"]))
+        after.before.read("processed_usage", only=Only(among=loaded["usage_id"]))
         .join(canceled, on="bill_run_number", how="anti")
         .select("usage_id", *_CHARGE, billed_on="service_start_date")
         .collect()

@@ -31,6 +31,7 @@ def load(read: Read, settings: Mapping[str, str], request: RunRequest) -> Inputs
     awake = _awake(read, to_review, request.target_date)
     charges = _with_progress(read, awake, to_review)
     charges = charges.filter(~pl.col("charge_type").is_in(request.excluded_charge_types))
+    charges = _of_orders(read, charges, request)
 
     late = _late_usage(read)
 
@@ -59,8 +60,24 @@ def load(read: Read, settings: Mapping[str, str], request: RunRequest) -> Inputs
         settings=settings,
         request=request,
         currencies=_currencies(accounts, subscriptions, order_lines),
-        work=awake.len() + collected(order_lines.select(pl.len())).item(),
+        work=_work(awake, charges, order_lines, request),
     )
+
+
+def _work(awake: pl.Series, charges: pl.LazyFrame, lines: pl.LazyFrame, request: RunRequest) -> int:
+    if request.orders:
+        lines = lines.filter(pl.col("order_number").is_in(request.orders))
+        return int(sum(collected(f.select(pl.len())).item() for f in (charges, lines)))
+    return awake.len() + int(collected(lines.select(pl.len())).item())
+
+
+def _of_orders(read: Read, charges: pl.LazyFrame, request: RunRequest) -> pl.LazyFrame:
+    """Charges of subscriptions that the run's orders made or changed, if the run is for some orders only."""
+    if not request.orders:
+        return charges
+    orders = pl.Series("order_number", request.orders)
+    changed = read("order_actions", only=Only(among=orders)).select("subscription_number").unique()
+    return charges.join(changed, on="subscription_number", how="semi", maintain_order="left")
 
 
 def _currencies(*tables: pl.LazyFrame) -> list[str]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from billfold.lines import Inputs
+    from billfold.requests import RunRequest
 
 _OPEN: Final = ("Executing", "Booked", "SentToBilling")
 _OF_CHARGES: Final = (
@@ -52,7 +53,7 @@ def resolve(inputs: Inputs) -> Carriers:
     groups = configured(inputs.invoice_groups)
     open_lines = _open_order_lines(inputs)
     owners = _owners(inputs, open_lines)
-    lines = open_lines if inputs.request.order_line_items else open_lines.clear()
+    lines = _asked(open_lines, inputs.request)
     order_lines = with_group_values(lines.join(owners, on="owner"), groups, ORDER_LINES)
     charges = with_group_values(_charges(inputs, owners, groups), groups, CHARGES)
     plans = [charges, _with_attributes(order_lines), _of_charges(inputs, inputs.discounts)]
@@ -140,6 +141,13 @@ def _open_order_lines(inputs: Inputs) -> pl.LazyFrame:
         .join(_sold_to(inputs), on="account_number", how="left")
         .with_columns(owner=pl.coalesce("invoice_owner_account_number", "account_number"))
     )
+
+
+def _asked(lines: pl.LazyFrame, request: RunRequest) -> pl.LazyFrame:
+    """The order lines that the run is for. The others still tell which accounts have group numbers."""
+    if not request.order_line_items:
+        return lines.clear()
+    return lines.filter(pl.col("order_number").is_in(request.orders)) if request.orders else lines
 
 
 def _sold_to(inputs: Inputs) -> pl.LazyFrame:

@@ -1,0 +1,78 @@
+"""Rows that orders changed, as tables: conformed to the contracts like any file, faults traced back to their order."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from billfold.book import Change
+from billfold.contracts import TABLES, columns
+from billfold.intake.conform import conform
+from billfold.intake.review import review
+from billfold.money import PRICE
+from billfold.orders.register import CHANGED, REVIEWED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from billfold.book import State
+    from billfold.orders.register import Register, Row
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What orders change in the book, and why some of them can't be done: line of the order, and what is wrong."""
+
+    changes: tuple[Change, ...]
+    faults: Mapping[int, str]
+
+
+def tables(state: State, register: Register) -> Tables:
+    """Every changed table, and what runs have to look at again because of it."""
+    changed: dict[str, pl.DataFrame] = {}
+    faults: dict[int, str] = {}
+    for table in CHANGED:
+        rows = register[table].rows()
+        if not rows:
+            continue
+        frame = _frame(table, [row for row, _ in rows])
+        custom = {n: t for n, t in state.read(table).collect_schema().items() if n.endswith("__c")}
+        conformed = conform(Path(table), frame, TABLES[table], custom)
+        for fault in conformed.faults.iter_rows(named=True):
+            cell = f"{fault['column']} {fault['value']!r}: " if fault["column"] else ""
+            faults.setdefault(rows[fault["row"] - 1][1], f"can't be kept in {table}: {cell}{fault['rule']}.")
+        changed[table] = conformed.rows
+    if faults:
+        return Tables((), faults)
+    seen = {t: rows for t, rows in changed.items() if t in REVIEWED}
+    changes = [Change(t, rows, replace=register[t].replaces) for t, rows in changed.items()]
+    return Tables((*changes, *review(state, seen)), {})
+
+
+def _frame(table: str, rows: Sequence[Row]) -> pl.DataFrame:
+    declared = columns(TABLES[table])
+    series = [pl.Series(c.name, [row[c.name] for row in rows], dtype=c.dtype) for c in declared.values()]
+    custom = sorted({name for row in rows if len(row) > len(declared) for name in row} - declared.keys())
+    return pl.DataFrame([*series, *(_custom(name, [row.get(name) for row in rows]) for name in custom)])
+
+
+def _custom(name: str, values: Sequence[Any]) -> pl.Series:
+    """A custom field as it comes: all true or false, all whole numbers, all numbers; else texts."""
+    kinds = {type(v) for v in values if v is not None}
+    for kind, dtype in ((bool, pl.Boolean()), (int, pl.Int64()), (Decimal, PRICE)):
+        if kinds == {kind} or (kind is Decimal and kinds == {int, Decimal}):
+            return pl.Series(name, values, dtype=dtype, strict=False)
+    return pl.Series(name, [_text(v) for v in values], dtype=pl.String)
+
+
+def _text(value: Any) -> str | None:  # noqa: ANN401 - whatever a custom field holds
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return json.dumps(value, default=str, ensure_ascii=False)

@@ -1,0 +1,207 @@
+"""One order, done in a register: its account, its subscriptions action by action, its lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from billfold.orders import lines, plans, subscriptions
+from billfold.orders.errors import OrderError
+from billfold.orders.register import blank
+from billfold.orders.steps import Dates, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import date
+
+    from billfold.orders.action_models import OrderAction
+    from billfold.orders.models import CreateOrder, NewAccount, OrderSubscription, PreviewOrder
+    from billfold.orders.register import Register, Row
+
+PREVIEWED: Final = "PREVIEW"
+"""The account of a preview for a customer that does not exist yet."""
+
+
+@dataclass
+class Placed:
+    """An order that was done: what the answer and its billing need."""
+
+    line: int
+    number: str
+    account: str
+    subscriptions: list[str] = field(default_factory=list)
+    items: list[Row] = field(default_factory=list)
+    owners: set[str] = field(default_factory=set)
+    """The accounts that get its documents."""
+
+    warnings: list[str] = field(default_factory=list)
+    """What was asked for and is not done here."""
+
+
+def place(register: Register, line: int, request: CreateOrder | PreviewOrder, today: date) -> Placed:
+    """Do an order; whatever it changes is in the register, still to be kept or dropped.
+
+    Raises:
+        OrderError: the book does not allow it.
+    """
+    number = request.orderNumber or register.numbers.new("order")
+    account = _account(register, request)
+    order = blank("orders") | {
+        "order_number": number,
+        "account_number": account,
+        "order_date": request.orderDate,
+        "category": request.category,
+        "description": request.description,
+        **(request.customFields or {}),
+    }
+    register.put("orders", order)
+    placed = Placed(line, number, account)
+    if options := request.processingOptions:
+        placed.warnings += [f"'processingOptions.{name}': billfold moves no money." for name in options.payments()]
+    tokens: dict[str, str] = {}
+    for at, entry in enumerate(request.subscriptions or ()):
+        _do_all(register, order, entry, f"subscriptions[{at}]", placed, tokens, today)
+    for at, item in enumerate(request.orderLineItems or ()):
+        path = f"orderLineItems[{at}]"
+        row = lines.add(register, order, item.itemNumber or str(at + 1), item, path, tokens)
+        placed.items.append(row)
+        placed.owners.add(row["invoice_owner_account_number"] or row["account_number"])
+    return placed
+
+
+def _account(register: Register, request: CreateOrder | PreviewOrder) -> str:
+    """The order's account: one of the book, a new one, or one made up for a preview."""
+    if request.existingAccountNumber:
+        row = register.account(request.existingAccountNumber, "existingAccountNumber")
+        if row["status"] == "Canceled":
+            raise OrderError("existingAccountNumber", f"names {request.existingAccountNumber!r}, which is canceled.")
+        return request.existingAccountNumber
+    if (new := getattr(request, "newAccount", None)) is not None:
+        return _new_account(register, new, request)
+    info = getattr(request, "previewAccountInfo", None)
+    if info is None:
+        raise OrderError("existingAccountNumber", "is required.")
+    row = {"account_number": PREVIEWED, "currency": info.currency, "bill_cycle_day": info.billCycleDay or 1}
+    register.put("accounts", blank("accounts") | row | (info.customFields or {}))
+    return PREVIEWED
+
+
+def _new_account(register: Register, new: NewAccount, request: CreateOrder | PreviewOrder) -> str:
+    number = new.accountNumber or register.numbers.new("account")
+    if register["accounts"].get(number):
+        raise OrderError("newAccount.accountNumber", f"names {number!r}, which is in the book already.")
+    subscriptions.known_set(register, new.sequenceSetId, "newAccount.sequenceSetId")
+    same = new.soldToContact is None and new.soldToSameAsBillTo
+    sold_to = new.billToContact if same else new.soldToContact
+    register.put(
+        "accounts",
+        blank("accounts")
+        | {
+            "account_number": number,
+            "name": new.name,
+            "currency": new.currency,
+            "bill_cycle_day": new.billCycleDay or _first_day(register, request),
+            "bill_to_contact": new.billToContact.label if new.billToContact else None,
+            "sold_to_contact": sold_to.label if sold_to else None,
+            "payment_term": new.paymentTerm,
+            "invoice_template": new.invoiceTemplateId,
+            "sequence_set": new.sequenceSetId,
+            "communication_profile": new.communicationProfileId,
+            "batch": new.batch or "Batch1",
+        }
+        | (new.customFields or {}),
+    )
+    return number
+
+
+def _first_day(register: Register, request: CreateOrder | PreviewOrder) -> int:
+    """A bill cycle day of 0 means the day on which the first recurring charge begins (spec/bill_run.md C18)."""
+    for entry in request.subscriptions or ():
+        for action in entry.orderActions:
+            if action.createSubscription is None:
+                continue
+            dates = Dates.of(action.triggerDates)
+            for plan in action.createSubscription.ratePlans:
+                for charge in register.rate_plans.get(plan.productRatePlanId or "", ()):
+                    day = dates.at(charge["trigger_event"])
+                    if charge["charge_type"] == "Recurring" and day:
+                        return day.day
+    return 1
+
+
+def _do_all(  # noqa: PLR0913, PLR0917 - what all actions of one subscription share
+    register: Register,
+    order: Row,
+    entry: OrderSubscription,
+    path: str,
+    placed: Placed,
+    tokens: dict[str, str],
+    today: date,
+) -> None:
+    number = _subscription_number(register, entry)
+    for at, action in enumerate(entry.orderActions):
+        where = f"{path}.orderActions[{at}]"
+        step = Step(register, order, where, number, Dates.of(action.triggerDates), today, tokens)
+        effective = _do(step, action, entry)
+        sequence = sum(1 for _ in register["order_actions"].fresh()) + 1
+        register.put(
+            "order_actions",
+            blank("order_actions")
+            | {
+                "order_number": order["order_number"],
+                "sequence": sequence,
+                "subscription_number": number,
+                "type": action.type,
+                "effective_date": effective,
+                "change_reason": action.changeReason,
+            }
+            | (action.customFields or {}),
+        )
+    row = Step(register, order, path, number, Dates.of(None), today).row()
+    cleared = dict.fromkeys(entry.clearingCustomFields or ())
+    if cleared or entry.customFields:
+        register.put("subscriptions", row | cleared | (entry.customFields or {}))
+    placed.subscriptions.append(number)
+    placed.owners.add(row["invoice_owner_account_number"] or row["account_number"])
+
+
+def _subscription_number(register: Register, entry: OrderSubscription) -> str:
+    """The number that an entry is about; a new subscription without one gets the next."""
+    body = entry.orderActions[0].createSubscription if entry.orderActions else None
+    return entry.subscriptionNumber or (body and body.subscriptionNumber) or register.numbers.new("subscription")
+
+
+def _do(step: Step, action: OrderAction, entry: OrderSubscription) -> date | None:
+    """One action; returns the day from which it counts."""
+    if (body := action.createSubscription) is not None:
+        if body.uniqueToken:
+            step.tokens[body.uniqueToken] = step.subscription
+        subscriptions.create(step.below("createSubscription"), body, entry.customFields or {})
+        return step.dates.contract
+    status = step.row()["status"]
+    if status == "Cancelled" or (status == "Suspended" and action.type in _NOT_SUSPENDED):
+        raise OrderError(step.at("type"), f"can't be {action.type}: {step.subscription} is {status}.")
+    if action.type == "Resume" and status != "Suspended":
+        raise OrderError(step.at("type"), f"can't be Resume: {step.subscription} is {status}, not Suspended.")
+    name, act = _ACTIONS[action.type]
+    return act(step.below(name), getattr(action, name))
+
+
+def _add_product(step: Step, body: Any) -> date:  # noqa: ANN401 - a rate plan
+    day = step.within(step.effective(), step.at("triggerDates"))
+    plans.subscribe(step, body)
+    return day
+
+
+_NOT_SUSPENDED: Final = ("AddProduct", "UpdateProduct", "RemoveProduct", "Suspend")
+_ACTIONS: Final[Mapping[str, tuple[str, Callable[[Step, Any], date | None]]]] = {
+    "TermsAndConditions": ("termsAndConditions", subscriptions.change_terms),
+    "RenewSubscription": ("renewSubscription", subscriptions.renew),
+    "CancelSubscription": ("cancelSubscription", subscriptions.cancel),
+    "OwnerTransfer": ("ownerTransfer", subscriptions.transfer),
+    "Suspend": ("suspend", subscriptions.suspend),
+    "Resume": ("resume", subscriptions.resume),
+    "AddProduct": ("addProduct", _add_product),
+    "UpdateProduct": ("updateProduct", plans.update),
+    "RemoveProduct": ("removeProduct", plans.remove),
+}

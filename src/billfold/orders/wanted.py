@@ -1,0 +1,128 @@
+"""What orders name: keys to look up before they are done, and which of them must wait for each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from billfold.orders.lines import line_id
+from billfold.orders.register import Wanted
+from billfold.rows import Only, collected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from billfold.book import State
+    from billfold.orders.models import CreateOrder, PreviewOrder
+    from billfold.orders.parsing import Parsed
+
+    Order = CreateOrder | PreviewOrder
+
+
+def wanted(requests: Iterable[Order]) -> Wanted:
+    """Everything that some orders name."""
+    keys = Wanted()
+    for request in requests:
+        keys.accounts.update(_accounts(request))
+        keys.subscriptions.update(_subscriptions(request))
+        _add_plans(keys, request)
+        if request.orderNumber:
+            keys.orders.add(request.orderNumber)
+        if key := getattr(request, "idempotencyKey", None):
+            keys.idempotency_keys.add(key)
+        for line in request.orderLineItems or ():
+            if line.originalOrderNumber and line.originalOrderLineItemNumber:
+                keys.lines.add(line_id(line.originalOrderNumber, line.originalOrderLineItemNumber))
+            if line.productRatePlanChargeId:
+                keys.catalog_charges.add(line.productRatePlanChargeId)
+    return keys
+
+
+def _accounts(request: Order) -> Iterator[str]:
+    new = getattr(request, "newAccount", None)
+    named = [request.existingAccountNumber, new and new.accountNumber]
+    named += [line.ownerAccountNumber for line in request.orderLineItems or ()]
+    for entry in request.subscriptions or ():
+        for action in entry.orderActions:
+            if body := action.createSubscription:
+                named += [body.subscriptionOwnerAccountNumber, body.invoiceOwnerAccountNumber]
+            if transfer := action.ownerTransfer:
+                named += [transfer.destinationAccountNumber, transfer.destinationInvoiceAccountNumber]
+    return (number for number in named if number)
+
+
+def _subscriptions(request: Order) -> Iterator[str]:
+    named = [line.relatedSubscriptionNumber for line in request.orderLineItems or ()]
+    for entry in request.subscriptions or ():
+        named.append(entry.subscriptionNumber)
+        named += [a.createSubscription.subscriptionNumber for a in entry.orderActions if a.createSubscription]
+    return (number for number in named if number)
+
+
+def _add_plans(keys: Wanted, request: Order) -> None:
+    for entry in request.subscriptions or ():
+        for action in entry.orderActions:
+            plans = list(action.createSubscription.ratePlans) if action.createSubscription else []
+            plans += [action.addProduct] if action.addProduct else []
+            keys.rate_plans.update(p.productRatePlanId for p in plans if p.productRatePlanId)
+            keys.charges.update(o.chargeNumber for p in plans for o in p.chargeOverrides or () if o.chargeNumber)
+
+
+def parts(state: State, orders: Sequence[Parsed[CreateOrder]]) -> list[list[Parsed[CreateOrder]]]:
+    """Orders in parts, each of which is one commit with at most one bill run.
+
+    A file does what its orders would do one after another. Orders of a part share their billing options. An order
+    waits for an earlier one that is billed and names the same account, subscription or order.
+    """
+    payers = _payers(state, {n for o in orders if o.request for n in _subscriptions(o.request)})
+    newest: dict[str, tuple[int, bool]] = {}
+    grouped: dict[tuple[int, str], list[Parsed[CreateOrder]]] = {}
+    for order in orders:
+        if order.request is None:
+            continue
+        options, names = _options(order.request), set(_names(order.request, payers))
+        wave = max((newest[n][0] + newest[n][1] for n in names if n in newest), default=0)
+        newest |= dict.fromkeys(names, (wave, bool(options)))
+        grouped.setdefault((wave, options), []).append(order)
+    return [grouped[name] for name in sorted(grouped)]
+
+
+def _options(request: CreateOrder) -> str:
+    """What has to be equal for orders that one run bills; empty if they are not billed at once."""
+    options = request.processingOptions
+    if options is None or not options.runBilling:
+        return ""
+    billing = options.billingOptions
+    dates = (
+        (billing and billing.targetDate) or request.orderDate,
+        (billing and billing.documentDate) or request.orderDate,
+    )
+    return f"{dates} {billing and billing.generateDraftInvoice} {billing and billing.chargeTypeToExclude}"
+
+
+def _names(request: CreateOrder, payers: dict[str, str]) -> Iterator[str]:
+    for number in _accounts(request):
+        yield f"account {number}"
+    for number in _subscriptions(request):
+        yield f"subscription {number}"
+        if number in payers:
+            yield f"account {payers[number]}"
+    for line in request.orderLineItems or ():
+        if line.originalOrderNumber:
+            yield f"order {line.originalOrderNumber}"
+    if request.orderNumber:
+        yield f"order {request.orderNumber}"
+    if request.idempotencyKey:
+        yield f"key {request.idempotencyKey}"
+
+
+def _payers(state: State, subscriptions: set[str]) -> dict[str, str]:
+    """The accounts that get the documents of subscriptions of the book."""
+    if not subscriptions:
+        return {}
+    named = Only(among=pl.Series("subscription_number", sorted(subscriptions)))
+    rows = state.read("subscriptions", named).select(
+        "subscription_number", pl.coalesce("invoice_owner_account_number", "account_number")
+    )
+    return dict(collected(rows).iter_rows())
