@@ -25,6 +25,9 @@ from billfold.rows import Only
 if TYPE_CHECKING:
     from billfold.book.commits import Commit
 
+_REMEMBERED: Final = 200
+"""Tables at snapshots whose files an open book remembers."""
+
 _HEAD: Final = "version, schema_version, digest"
 
 
@@ -38,7 +41,7 @@ class Book:
             BookError: there is no book, it is damaged, or it has another version.
         """
         self.folder = folder.resolve()
-        self._schemas: dict[tuple[str, int], pl.Schema] = {}
+        self._tables: dict[tuple[str, int], tuple[pl.DataFrame, pl.Schema]] = {}
         self._sound = Soundness()
         if not (self.folder / lake.CATALOG).is_file():
             msg = f"There is no book in {folder}: `billfold init` makes one, --book or BILLFOLD_BOOK names another."
@@ -160,10 +163,7 @@ class Book:
     def _read(self, table: str, at: int, only: Only) -> pl.LazyFrame:
         cursor = self._connection.cursor()
         rows = f"SELECT t.* FROM (FROM book.main.{name(table)} AT (VERSION => {at})) t"  # noqa: S608 - quoted
-        files = cursor.execute("FROM ducklake_list_files('book', ?, snapshot_version => ?)", [table, at]).pl()
-        if (table, at) not in self._schemas:
-            self._schemas[table, at] = lake.in_utc(cursor.sql(f"{rows} LIMIT 0").pl().schema)
-        schema = self._schemas[table, at]
+        files, schema = self._table(table, at, rows)
         paths = files["data_file"].to_list()
         self._sound.was_read(table, paths)
         if files["delete_file"].null_count() < files.height:
@@ -178,6 +178,16 @@ class Book:
             paths, schema=schema, missing_columns="insert", extra_columns="ignore", glob=False
         ).select(schema.names())
         return only.of(scanned)
+
+    def _table(self, table: str, at: int, rows: str) -> tuple[pl.DataFrame, pl.Schema]:
+        """The files of a table and its columns at a snapshot, which never change: asked for once."""
+        if (table, at) not in self._tables:
+            if len(self._tables) >= _REMEMBERED:
+                self._tables.clear()
+            cursor = self._connection.cursor()
+            files = cursor.execute("FROM ducklake_list_files('book', ?, snapshot_version => ?)", [table, at]).pl()
+            self._tables[table, at] = files, lake.in_utc(cursor.sql(f"{rows} LIMIT 0").pl().schema)
+        return self._tables[table, at]
 
     def columns(self, table: str) -> dict[str, str]:
         """Names and SQL types of a table's columns, custom fields included."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from billfold.book import Change, Commit, State, merged
+from billfold.errors import ConflictError
 from billfold.orders import answers
 from billfold.orders.errors import OrderError, reason
 from billfold.orders.frames import tables
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from billfold.orders.parsing import Parsed, Reason
 
     Asked = Parsed[CreateOrder]
+
+
+_TRIES: Final = 5
+"""How often a part is done before another process's commits win."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def create(  # noqa: PLR0913 - options of one command
     With `all_or_nothing`, nothing is done if any order can't be done.
 
     Raises:
-        ConflictError: another commit came first; what was answered before is in the book.
+        ConflictError: other commits came first again and again; earlier parts of the file are in the book.
         BillfoldError: the book can't be read or written.
     """
     day = today or clock().astimezone().date()
@@ -95,27 +100,42 @@ def create(  # noqa: PLR0913 - options of one command
             return _undone(orders, found)
     for place_in, part in enumerate(divided):
         progress("doing orders", place_in / len(divided))
-        done = attempt(State.of(book), part, day, progress)
-        if all_or_nothing and done.refused:
-            refused = {line: Answer(line, answers.failure([why])) for line, why in done.refused.items()}
-            return _undone(orders, found | refused)
-        found |= _committed(book, done, clock)
+        found |= _done(book, part, day, clock, whole=all_or_nothing)
+        if all_or_nothing and any(not a.success for a in found.values()):
+            return _undone(orders, found)
     return [found[o.line] for o in orders]
 
 
-def attempt(state: State, orders: Sequence[Asked], today: date, progress: Progress = silent) -> Part:
+def _done(book: Book, orders: Sequence[Asked], today: date, clock: Clock, *, whole: bool) -> dict[int, Answer]:
+    """Do a part and commit it; if another commit comes first, do it anew on top of that, a few times.
+
+    A `whole` part is not committed if any of its orders can't be done.
+    """
+    tries = _TRIES
+    while True:
+        tries -= 1
+        part = attempt(State.of(book), orders, today)
+        found = {line: Answer(line, answers.failure([why])) for line, why in part.refused.items()}
+        if whole and found:
+            return found
+        try:
+            return found | _committed(book, part, clock)
+        except ConflictError:
+            if not tries:
+                raise
+
+
+def attempt(state: State, orders: Sequence[Asked], today: date) -> Part:
     """Do orders on top of a state, without those that turn out to be impossible; nothing is written."""
     refused: dict[int, Reason] = {}
     while True:
-        part, more = _attempt(state, [o for o in orders if o.line not in refused], today, progress)
+        part, more = _attempt(state, [o for o in orders if o.line not in refused], today)
         refused |= more
         if not more:
             return replace(part, refused=refused)
 
 
-def _attempt(
-    state: State, orders: Sequence[Asked], today: date, progress: Progress
-) -> tuple[Part, Mapping[int, Reason]]:
+def _attempt(state: State, orders: Sequence[Asked], today: date) -> tuple[Part, Mapping[int, Reason]]:
     """Do orders, and tell those that can't be done: without these, the others are to be done again."""
     register = Register(state, wanted(o.request for o in orders if o.request))
     placed, repeats, refused = _placed(register, orders, today)
@@ -132,7 +152,6 @@ def _attempt(
     request = run_request(placed, first, [o.raw for o in orders if o.line in done]) if first else None
     if request is None:
         return part, {}
-    progress("billing orders", 0.5)
     options = first.processingOptions.billingOptions if first and first.processingOptions else None
     receipt, counters = made(
         state.after(part.changes, part.counters), request, post=not (options and options.generateDraftInvoice)
@@ -232,14 +251,13 @@ def _parked(receipt: Receipt, placed: Sequence[Placed]) -> dict[int, Reason]:
 
 
 def _committed(book: Book, part: Part, clock: Clock) -> dict[int, Answer]:
-    """Write a part, and answer all of its orders."""
-    found = {line: Answer(line, answers.failure([why])) for line, why in part.refused.items()}
+    """Write a part, and answer the orders that were done."""
     bodies = answers.bodies(part)
     if part.placed:
         started = clock()
         book.commit(part.state.head, _commit(part, bodies, started, clock))
     given = {p.number: bodies[p.number] for p in part.placed}
-    found |= {p.line: Answer(p.line, given[p.number]) for p in part.placed}
+    found = {p.line: Answer(p.line, given[p.number]) for p in part.placed}
     before = set(part.repeats.values()) - given.keys()
     given |= answers.stored(State.of(book), before) if before else {}
     found |= {line: Answer(line, given[number], repeated=True) for line, number in part.repeats.items()}
@@ -279,8 +297,8 @@ def _rehearsed(book: Book, divided: Sequence[Sequence[Asked]], today: date) -> d
 
 
 def _undone(orders: Sequence[Asked], found: Mapping[int, Answer]) -> list[Answer]:
-    """Answers when nothing was done, because of some orders."""
+    """Answers when nothing more is done, because of some orders."""
     faulty = min(line for line, a in found.items() if not a.success)
     said = reason("30", f"Not done, since all orders were to be done or none, and the one in line {faulty} can't be.")
     other = answers.failure([said])
-    return [a if (a := found.get(o.line)) and not a.success else Answer(o.line, other) for o in orders]
+    return [found.get(o.line) or Answer(o.line, other) for o in orders]

@@ -144,6 +144,10 @@ def _is_lines(reader: _Reader, lines: Sequence[str]) -> bool:
     return any(reader.read(line)[1] is None for line in lines)
 
 
+_SECRETS: Final = frozenset({"creditCard", "paymentMethod", "electronicPaymentOptions"})
+"""Means of payment: billfold moves no money, and what it keeps of a request must not hold card numbers."""
+
+
 class _Reader:
     """Reads JSON without losing anything: decimals stay exact, and no doubled key is dropped unseen."""
 
@@ -181,6 +185,8 @@ class _Reader:
             names = [name for name, _ in pairs]
             doubled = sorted({name for name in names if names.count(name) > 1})
             self.odd += [f"The key '{_key(name)}' is given twice in one object." for name in doubled]
+        if not _SECRETS.isdisjoint(said):
+            said |= dict.fromkeys(_SECRETS & said.keys(), "***")
         return said
 
 

@@ -149,6 +149,8 @@ def whole_periods(charges: Sequence[Row], count: int) -> set[date]:
 
 def update(step: Step, body: UpdateProduct) -> date | None:
     """Charges of a rate plan change from a day on: each gets a new segment, so that rating sees both."""
+    if body.customFields:
+        _label(step, _of_plan(step, body), body.customFields)
     for place, change in enumerate(body.chargeUpdates or ()):
         _update(step.below(f"chargeUpdates[{place}]"), body, change)
     for place, removal in enumerate(body.chargeRemovals or ()):
@@ -156,6 +158,13 @@ def update(step: Step, body: UpdateProduct) -> date | None:
         number = removal.chargeNumber or step.tokens.get(removal.uniqueToken or "")
         _end(at, _of_charge(at, body, number, None), at.within(step.effective(), at.path))
     return body.specificUpdateDate or step.dates.contract
+
+
+def _label(step: Step, segments: Sequence[Row], custom: Row) -> None:
+    """Custom fields of a rate plan are kept on its charges: on the last segment of each."""
+    last = {row["charge_number"]: row for row in segments}
+    for row in last.values():
+        step.register.put("rate_plan_charges", row | custom)
 
 
 def _update(step: Step, body: UpdateProduct, change: ChargeUpdate) -> None:
