@@ -10,20 +10,34 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from billfold.book import Book
     from billfold.lifecycle import cancel, post
+    from billfold.orders.api import create_order, preview_order
     from billfold.requests import RunRequest
     from billfold.run import bill, preview, retry
 
 __version__ = "0.1.0"
 
-__all__ = ["Book", "RunRequest", "__version__", "bill", "cancel", "post", "preview", "retry"]
+__all__ = [
+    "Book",
+    "RunRequest",
+    "__version__",
+    "bill",
+    "cancel",
+    "create_order",
+    "post",
+    "preview",
+    "preview_order",
+    "retry",
+]
 
 _HOMES = {
     "Book": "billfold.book",
     "RunRequest": "billfold.requests",
     "bill": "billfold.run",
     "cancel": "billfold.lifecycle",
+    "create_order": "billfold.orders.api",
     "post": "billfold.lifecycle",
     "preview": "billfold.run",
+    "preview_order": "billfold.orders.api",
     "retry": "billfold.run",
 }
 

@@ -3,7 +3,10 @@
 --
 -- Queries use the words below, tables that several of them need; words about a run are made once for each run, and kept
 -- while it is looked at. Queries that need them, or $run, are asked once for each bill run: $snapshot is the snapshot of
--- the book that the run read, $after the one that it left; queries that name $table, once for each table. $now is the newest snapshot; `files_now` has the data files with their hashes as they are.
+-- the book that the run read, $after the one that it left. $inputs is the one in which what was sold stands as the run saw
+-- it: $snapshot, but $after for a run that was committed together with its orders, whose changes it read too. Queries that
+-- name $table are asked once for each table. $now is the newest snapshot; `files_now` has the data files with their hashes
+-- as they are.
 -- Rows of one run are looked up between BR-00000007- and BR-00000007. (the point follows the hyphen), so that the files
 -- of other runs need not be read. Money and quantities are compared as whole numbers, of 10,000ths and of 10^-9.
 
@@ -51,11 +54,24 @@ QUALIFY row_number() OVER (
 SELECT bill_run_number, target_date, accounts_billed, accounts_nothing_due, parked_accounts,
        CAST(request->>'subscriptions' AS BOOLEAN) AS subscriptions,
        CAST(request->>'order_line_items' AS BOOLEAN) AS order_line_items,
-       from_json(request->'accounts', '["VARCHAR"]') AS accounts,
+       json_array_length(request, '$.accounts') > 0 AS for_accounts,
+       coalesce(json_array_length(request, '$.orders') > 0, FALSE) AS for_orders,
        from_json(request->'batches', '["VARCHAR"]') AS batches,
        from_json(request->'bill_cycle_days', '["BIGINT"]') AS bill_cycle_days,
        from_json(request->'excluded_charge_types', '["VARCHAR"]') AS excluded_charge_types
 FROM bill_runs WHERE bill_run_number = $run
+
+-- word: named_accounts
+-- The accounts that it was asked for, if not for all.
+SELECT unnest(from_json(request->'accounts', '["VARCHAR"]')) AS account_number FROM bill_runs WHERE bill_run_number = $run
+
+-- word: named_orders
+-- The orders that it was asked for, if not for all; older runs know of none.
+SELECT unnest(from_json(request->'orders', '["VARCHAR"]')) AS order_number FROM bill_runs WHERE bill_run_number = $run
+
+-- word: named_subscriptions
+-- Subscriptions to which these orders did something. What orders did is never changed, and older books have no such table.
+SELECT DISTINCT subscription_number FROM order_actions SEMI JOIN named_orders USING (order_number)
 
 -- word: rules
 -- The settings that the run read, one row.
@@ -102,9 +118,9 @@ SELECT account_number FROM parked_accounts WHERE bill_run_number = $run
 SELECT a.account_number, a.currency, a.invoice_group,
        nullif(regexp_replace(COLUMNS('^(bill_to_contact|payment_term|invoice_template|sequence_set|communication_profile)$'),
                              '^[\s\pZ\x0b\x85]+|[\s\pZ\x0b\x85]+$', '', 'g'), '')
-FROM (FROM accounts AT (VERSION => $snapshot)) a CROSS JOIN run r
+FROM (FROM accounts AT (VERSION => $inputs)) a CROSS JOIN run r
 WHERE a.status = 'Active'
-  AND (len(r.accounts) = 0 OR a.account_number IN (SELECT unnest(accounts) FROM run))
+  AND (NOT r.for_accounts OR a.account_number IN (FROM named_accounts))
   AND (len(r.batches) = 0 OR list_contains(r.batches, a.batch))
   AND (len(r.bill_cycle_days) = 0 OR list_contains(r.bill_cycle_days, a.bill_cycle_day))
 
@@ -115,17 +131,17 @@ SELECT subscription_number, coalesce(invoice_owner_account_number, account_numbe
        cancelled_date, invoice_separately,
        nullif(regexp_replace(COLUMNS('^(bill_to_contact|payment_term|invoice_template|sequence_set|communication_profile|invoice_group_number)$'),
                              '^[\s\pZ\x0b\x85]+|[\s\pZ\x0b\x85]+$', '', 'g'), '')
-FROM subscriptions AT (VERSION => $snapshot)
+FROM subscriptions AT (VERSION => $inputs)
 WHERE status NOT IN ('Draft', 'Expired')
 
 -- word: ordered
--- Order lines as they were then, with the account that pays for them.
+-- Order lines as they were then, with the account that pays for them, also those of orders that the run was not for.
 SELECT order_number, item_number, coalesce(invoice_owner_account_number, account_number) AS owner, item_state,
        item_category, bill_target_date, quantity, amount_per_unit, list_price_per_unit, discount_type, discount,
        currency,
        nullif(regexp_replace(COLUMNS('^(bill_to_contact|payment_term|invoice_template|sequence_set|communication_profile|invoice_group_number)$'),
                              '^[\s\pZ\x0b\x85]+|[\s\pZ\x0b\x85]+$', '', 'g'), '')
-FROM order_line_items AT (VERSION => $snapshot)
+FROM order_line_items AT (VERSION => $inputs)
 
 -- word: billed_before
 -- Order lines that runs before this one had billed, as far as these were not canceled by then.
@@ -153,13 +169,14 @@ SELECT c.charge_number, c.segment, c.charge_name, c.charge_type, c.charge_model,
        least(c.effective_end_date, s.cancelled_date, CASE s.term_type WHEN 'TERMED' THEN s.term_end_date END) AS ends,
        coalesce(p.charged_through_date, c.charged_through_date) AS through,
        greatest(starts, through) AS since
-FROM (FROM rate_plan_charges AT (VERSION => $snapshot)) c
+FROM (FROM rate_plan_charges AT (VERSION => $inputs)) c
 JOIN subscribed s USING (subscription_number)
 JOIN chosen a ON a.account_number = s.owner
 LEFT JOIN (FROM charge_progress AT (VERSION => $snapshot)) p USING (charge_number, segment)
 CROSS JOIN run r
 WHERE r.subscriptions AND NOT list_contains(r.excluded_charge_types, c.charge_type)
   AND c.charge_model <> 'DiscountPercentage'
+  AND (NOT r.for_orders OR c.subscription_number IN (FROM named_subscriptions))
 
 -- promise: partition: items
 -- Every item is on exactly one document, for the same account and in the same currency, discounts with what they reduce;
@@ -196,11 +213,12 @@ HAVING count(*) IS DISTINCT FROM max(place) OR count(DISTINCT place) <> count(*)
 
 -- promise: partition: order lines
 -- Every order line that was due when a run was made is on an item of that run, unless an earlier run had billed it or its
--- account is parked; and nothing is on an item that was not due.
+-- account is parked; and nothing is on an item that was not due. A run for some orders bills no others.
 WITH due AS (
     SELECT o.order_number, o.item_number, o.owner
     FROM ordered o JOIN chosen a ON a.account_number = o.owner CROSS JOIN run r
     WHERE r.order_line_items AND o.item_state = 'SentToBilling' AND o.bill_target_date <= r.target_date
+      AND (NOT r.for_orders OR o.order_number IN (FROM named_orders))
       AND (o.order_number, o.item_number) NOT IN (FROM billed_before)),
 billed AS (
     SELECT order_number, item_number, account_number AS owner FROM its_items WHERE source_type = 'OrderLineItem')
@@ -413,7 +431,7 @@ SELECT concat('item ', item, ' bills ', i.quantity, ' units, its records have ',
 FROM its_items i
 JOIN sold c USING (charge_number, segment)
 LEFT JOIN (SELECT p.charge_number, p.segment, p.service_start_date, sum(r.quantity) AS quantity
-           FROM processed_usage p JOIN (FROM usage AT (VERSION => $snapshot)) r USING (usage_id)
+           FROM processed_usage p JOIN (FROM usage AT (VERSION => $inputs)) r USING (usage_id)
            WHERE p.bill_run_number = $run GROUP BY ALL) u USING (charge_number, segment, service_start_date)
 WHERE i.processing_type = 'Charge' AND i.applied_to_item_id IS NULL AND c.charge_type = 'Usage'
   AND c.charge_model <> 'FlatFee' AND i.quantity IS DISTINCT FROM coalesce(u.quantity, 0)
@@ -515,8 +533,8 @@ carriers AS (  -- each charge and order line with its own row or its subscriptio
            f.entry, CASE f.entry.objectType WHEN 'Subscription' THEN to_json(s) ELSE to_json(r) END AS fields
     FROM its_items c
     JOIN configured f ON f.account_number = c.account_number AND f.side = 'subscriptionGroup'
-    JOIN (FROM subscriptions AT (VERSION => $snapshot)) s ON s.subscription_number = c.subscription_number
-    JOIN (FROM rate_plan_charges AT (VERSION => $snapshot)) r
+    JOIN (FROM subscriptions AT (VERSION => $inputs)) s ON s.subscription_number = c.subscription_number
+    JOIN (FROM rate_plan_charges AT (VERSION => $inputs)) r
       ON r.charge_number = c.charge_number AND r.segment = c.segment
     WHERE c.source_type = 'SubscriptionComponent' AND c.processing_type = 'Charge'
     UNION ALL
@@ -524,7 +542,7 @@ carriers AS (  -- each charge and order line with its own row or its subscriptio
            f.entry, to_json(l)
     FROM its_items c
     JOIN configured f ON f.account_number = c.account_number AND f.side = 'orderLineItemGroup'
-    JOIN (FROM order_line_items AT (VERSION => $snapshot)) l
+    JOIN (FROM order_line_items AT (VERSION => $inputs)) l
       ON l.order_number = c.order_number AND l.item_number = c.item_number
     WHERE c.source_type = 'OrderLineItem'),
 compared AS (
@@ -648,6 +666,8 @@ FROM (
               FROM rate_plan_charges GROUP BY charge_number, segment
     UNION ALL SELECT 'usage', usage_id, count(*) FROM usage GROUP BY ALL
     UNION ALL SELECT 'orders', order_number, count(*) FROM orders GROUP BY ALL
+    UNION ALL SELECT 'order_actions', concat_ws(' ', order_number, sequence), count(*)
+              FROM order_actions GROUP BY order_number, sequence
     UNION ALL SELECT 'order_line_items', concat_ws(' ', order_number, item_number), count(*)
               FROM order_line_items GROUP BY order_number, item_number
     UNION ALL SELECT 'sequence_sets', name, count(*) FROM sequence_sets GROUP BY ALL
@@ -684,7 +704,8 @@ UNION ALL
 SELECT concat('the last number under ', c.name, ' is ', n.last, ', but ', c.value, ' was given')
 FROM billfold.counters c
 LEFT JOIN (SELECT prefix, max(sequence) AS last FROM numbers GROUP BY ALL) n ON n.prefix = c.name
-WHERE c.name NOT IN ('bill_run', 'invoice_group', 'TMP-INV-', 'TMP-CM-') AND n.last IS DISTINCT FROM c.value
+WHERE c.name NOT IN ('bill_run', 'invoice_group', 'TMP-INV-', 'TMP-CM-', 'account', 'order', 'subscription', 'rate_plan',
+                     'charge') AND n.last IS DISTINCT FROM c.value
 
 -- promise: numbers: in order
 -- Documents of one run that were posted together have numbers in the order of their ids, under each prefix.
@@ -735,6 +756,114 @@ FROM invoice_schedules s
 JOIN (SELECT invoice_schedule_number AS number, sum(coalesce(actual_amount, amount)) AS amount
       FROM invoice_schedule_items GROUP BY ALL) i USING (number)
 WHERE i.amount <> s.actual_amount
+
+-- promise: orders: returns
+-- What return lines that are not canceled give back of a sale is never more than was sold. (Loaded returns are what they
+-- are, and so are sales that were loaded anew after something was given back of them.)
+WITH written AS (
+    SELECT order_number, item_number, item_category, snapshot_id, coalesce(starts_with(commit_message, 'load '), FALSE) AS loaded
+    FROM ducklake_table_insertions('book', 'main', 'order_line_items', 0, $now)
+    JOIN ducklake_snapshots('book') USING (snapshot_id)),
+returned AS (
+    SELECT l.order_number, l.item_number, l.original_order_number, l.original_item_number, w.since, w.loaded,
+           CASE item_state WHEN 'Canceled' THEN 0 ELSE coalesce(quantity, 1) END AS quantity
+    FROM order_line_items l
+    JOIN (SELECT order_number, item_number, min(snapshot_id) AS since, bool_or(loaded) AS loaded
+          FROM written GROUP BY ALL) w USING (order_number, item_number)
+    WHERE item_category = 'Return'),
+given_back AS (
+    SELECT original_order_number AS order_number, original_item_number AS item_number, sum(quantity) AS quantity,
+           min(since) AS since
+    FROM returned WHERE original_item_number IS NOT NULL
+    GROUP BY ALL HAVING NOT bool_or(loaded))
+SELECT concat('order line ', order_number, ' ', item_number, ' was sold ', coalesce(l.quantity, 1), ' times, and ',
+              g.quantity, ' are given back') AS broken
+FROM given_back g
+JOIN order_line_items l USING (order_number, item_number)
+LEFT JOIN (SELECT order_number, item_number, max(snapshot_id) AS latest
+           FROM written WHERE loaded GROUP BY ALL) w USING (order_number, item_number)
+WHERE g.quantity > coalesce(l.quantity, 1) AND coalesce(w.latest < g.since, TRUE)
+UNION ALL
+SELECT concat('order line ', r.order_number, ' ', r.item_number, ' gives back ', r.original_order_number, ' ',
+              r.original_item_number, ', which is not in the book')
+FROM returned r
+LEFT JOIN order_line_items l ON (l.order_number, l.item_number) = (r.original_order_number, r.original_item_number)
+WHERE NOT r.loaded AND l.order_number IS NULL
+
+-- promise: orders: history
+-- What orders did is there: the order and the subscription of each action, numbered 1, 2, 3, …; and no two segments of a
+-- charge that only orders ever wrote serve on one day.
+WITH loaded AS (
+    SELECT DISTINCT charge_number
+    FROM ducklake_table_insertions('book', 'main', 'rate_plan_charges', 0, $now)
+    JOIN ducklake_snapshots('book') USING (snapshot_id)
+    WHERE starts_with(commit_message, 'load ')),
+spans AS (
+    SELECT charge_number, segment, effective_start_date AS first,
+           coalesce(effective_end_date, DATE 'infinity') AS upto,
+           max(upto) OVER (PARTITION BY charge_number ORDER BY first, segment
+                           ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS taken
+    FROM rate_plan_charges ANTI JOIN loaded USING (charge_number)
+    WHERE upto > first)
+SELECT concat('charge ', charge_number, ' segment ', segment, ' serves from ', first, ' on, an earlier one up to ', taken)
+       AS broken
+FROM spans WHERE taken > first
+UNION ALL
+SELECT concat('action ', sequence, ' of ', order_number, ' is of an order that is not in the book')
+FROM order_actions ANTI JOIN orders USING (order_number)
+UNION ALL
+SELECT concat('action ', sequence, ' of ', order_number, ' is about ', subscription_number, ', which is not in the book')
+FROM order_actions ANTI JOIN subscriptions USING (subscription_number)
+UNION ALL
+SELECT concat('order ', order_number, ' has ', count(*), ' actions, their last number is ', max(sequence))
+FROM order_actions GROUP BY order_number
+HAVING count(*) <> max(sequence) OR min(sequence) <> 1
+
+-- promise: orders: answers
+-- The answers to orders that were billed with their making name the run's documents, by the numbers that these had then:
+-- each document is in one answer, and nothing else is.
+WITH made AS (
+    SELECT snapshot_id, substr(commit_message, 17) AS bill_run_number
+    FROM ducklake_snapshots('book') WHERE starts_with(commit_message, 'orders with run ')),
+creating AS (  -- runs that bill subscriptions too were made with new orders; the others, with other values of order lines
+    SELECT bill_run_number, unnest(from_json(request->'orders', '["VARCHAR"]')) AS order_number
+    FROM bill_runs SEMI JOIN made USING (bill_run_number) WHERE CAST(request->>'subscriptions' AS BOOLEAN)),
+answers AS (SELECT c.bill_run_number, order_number, o.bill_run_number AS named, o.response
+            FROM creating c LEFT JOIN orders o USING (order_number)),
+listed AS (
+    SELECT bill_run_number, order_number, 'invoice' AS kind,
+           unnest(from_json(response->'invoiceNumbers', '["VARCHAR"]')) AS number FROM answers
+    UNION ALL
+    SELECT bill_run_number, order_number, 'credit memo',
+           unnest(from_json(response->'creditMemoNumbers', '["VARCHAR"]')) FROM answers),
+numbered AS (
+    SELECT bill_run_number, 'invoice' AS kind, invoice_number AS number
+    FROM ducklake_table_insertions('book', 'main', 'invoices', 0, $now) JOIN made USING (snapshot_id, bill_run_number)
+    UNION ALL
+    SELECT bill_run_number, 'credit memo', credit_memo_number
+    FROM ducklake_table_insertions('book', 'main', 'credit_memos', 0, $now) JOIN made USING (snapshot_id, bill_run_number))
+SELECT concat('order ', order_number, ' was billed by ', bill_run_number, ' and says ', coalesce(named, 'nothing of it')) AS broken
+FROM answers WHERE named IS DISTINCT FROM bill_run_number
+UNION ALL
+SELECT concat('the answer to ', order_number, ' names the ', kind, ' ', number, ', which ', bill_run_number, ' did not make')
+FROM listed ANTI JOIN numbered USING (bill_run_number, kind, number)
+UNION ALL
+SELECT concat('the ', kind, ' ', number, ' of ', bill_run_number, ' is in ', coalesce(l.orders, 0), ' answers to its orders')
+FROM numbered n SEMI JOIN creating USING (bill_run_number)
+LEFT JOIN (SELECT bill_run_number, kind, number, count(*) AS orders FROM listed GROUP BY ALL) l
+USING (bill_run_number, kind, number)
+WHERE coalesce(l.orders, 0) <> 1
+
+-- promise: orders: numbers
+-- The last number that was given to an account, an order, a subscription or a charge belongs to one that is in the book.
+SELECT concat(last, ' was given as the number of one ', name, ', and the book has none that is called so') AS broken
+FROM (SELECT name, format(CASE name WHEN 'account' THEN 'A{:08d}' WHEN 'order' THEN 'O-{:08d}' WHEN 'charge' THEN 'C-{:08d}'
+                                    ELSE 'A-S{:08d}' END, value) AS last
+      FROM billfold.counters WHERE name IN ('account', 'order', 'subscription', 'charge'))
+ANTI JOIN (SELECT 'account' AS name, account_number AS last FROM accounts
+           UNION ALL SELECT 'order', order_number FROM orders
+           UNION ALL SELECT 'subscription', subscription_number FROM subscriptions
+           UNION ALL SELECT 'charge', charge_number FROM rate_plan_charges) USING (name, last)
 
 -- promise: lifecycle: runs and documents
 -- The documents of a posted run are all posted, those of a canceled one all canceled, and a completed run has a draft left,
@@ -809,16 +938,17 @@ SELECT 'the macro ' || macro_name || ' is none of billfold''s' FROM __ducklake_m
 
 -- promise: unchanged: chains
 -- The record of what was committed hangs together: each link follows from the one before it, the book's digest from the last
--- ones, and each run's fingerprint from the digest that it read.
+-- ones, and each run's fingerprint from the digest that it read. A run was committed with its orders if it says so.
 WITH linked AS (
     SELECT *, lag(chain) OVER (PARTITION BY table_name ORDER BY version, position) AS before FROM billfold.contents),
 latest AS (
     SELECT table_name, arg_max(chain, (version, position)) AS chain FROM billfold.contents GROUP BY ALL),
 links AS (SELECT table_name, version, arg_max(chain, position) AS chain FROM billfold.contents GROUP BY ALL),
 made AS (  -- each run, and each table's chain when it was made
-    SELECT r.bill_run_number, r.fingerprint, r.request, r.billfold_version, t.table_name, c.version
+    SELECT r.bill_run_number, r.fingerprint, r.request, r.billfold_version, t.table_name, c.version, c.message
     FROM bill_runs r
-    JOIN billfold.contents c ON c.table_name = 'bill_runs' AND c.message = concat('run ', r.bill_run_number)
+    JOIN billfold.contents c ON c.table_name = 'bill_runs'
+                            AND regexp_replace(c.message, '^(orders with )?run ', '') = r.bill_run_number
     LEFT JOIN (SELECT DISTINCT table_name FROM billfold.contents WHERE table_name <> 'bill_runs') t ON TRUE),
 known AS (
     SELECT m.bill_run_number, m.fingerprint, m.request, m.billfold_version,
@@ -841,6 +971,10 @@ SELECT concat('the fingerprint of ', bill_run_number, ' does not follow from wha
 FROM known
 WHERE fingerprint IS DISTINCT FROM sha256(concat(CASE WHEN told IS NULL THEN '' ELSE sha256(told) END, ' ', request, ' ',
                                                  billfold_version))
+UNION ALL
+SELECT DISTINCT concat(bill_run_number, ' was committed as "', message, '" and says otherwise')
+FROM made
+WHERE starts_with(message, 'orders ') <> (coalesce(request->>'orders_sha256', '') <> '')
 UNION ALL
 SELECT concat('nothing is recorded about the making of ', bill_run_number)
 FROM bill_runs r

@@ -83,12 +83,21 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Run:
-    """A bill run, with the snapshots of the book that it read and that it left."""
+    """A bill run, with the snapshots of the book that it read and that it left.
+
+    `inputs` has what was sold as the run saw it: orders that were committed with it are in the one that it left.
+    """
 
     number: str
     snapshot: int
+    inputs: int
     after: int
     is_older: bool
+
+    def places(self) -> dict[str, str]:
+        """What fills the places of queries."""
+        snapshots = {"snapshot": self.snapshot, "inputs": self.inputs, "after": self.after}
+        return {"run": text(self.number), **{place: str(value) for place, value in snapshots.items()}}
 
 
 def verify(book: Book, progress: Callable[[str, float], None] = lambda _step, _share: None) -> list[Verdict]:
@@ -147,7 +156,7 @@ def _opening(query: str) -> str:
 
 
 def _is_of_run(query: str) -> bool:
-    return any(place in query for place in ("$run", "$snapshot", "$after"))
+    return any(place in query for place in ("$run", "$snapshot", "$inputs", "$after"))
 
 
 class _Asking:
@@ -178,7 +187,7 @@ class _Asking:
             self._about_run(run, asked)
 
     def _about_run(self, run: _Run, asked: Sequence[Promise]) -> None:
-        values = {"run": text(run.number), "snapshot": str(run.snapshot), "after": str(run.after)}
+        values = run.places()
         self.lost = {}
         self._keep_words(values)
         for promise in asked:
@@ -263,7 +272,13 @@ class _Asking:
         rows = self.cursor.execute(
             "SELECT bill_run_number, snapshot_id, billfold_version IS NULL FROM bill_runs ORDER BY ALL"
         ).fetchall()
-        return [_Run(str(n), int(s), int(after.get(f"run {n}", s + 1)), bool(older)) for n, s, older in rows]
+        found = []
+        for number, snapshot, is_older in rows:
+            ordered = after.get(f"orders with run {number}")
+            inputs = snapshot if ordered is None else ordered
+            last = after.get(f"run {number}", snapshot + 1) if ordered is None else ordered
+            found.append(_Run(str(number), int(snapshot), int(inputs), int(last), bool(is_older)))
+        return found
 
     def _of_book(self, promise: Promise) -> Mapping[str, str]:
         """What whole-book queries need: the newest snapshot, and perhaps the files as they are."""

@@ -53,13 +53,10 @@ def bodies(part: Part) -> dict[str, dict[str, Any]]:
     """Responses to the orders of a part, by order number."""
     receipt = part.receipt
     numbers = _documents(receipt.documents) if receipt and receipt.bill_run_number else {}
-    statuses = _statuses(part)
-    return {p.number: _body(p, statuses, numbers, billed=receipt is not None) for p in part.placed}
+    return {p.number: _body(p, numbers, billed=receipt is not None) for p in part.placed}
 
 
-def _body(
-    placed: Placed, statuses: dict[str, str], numbers: dict[tuple[str, str], list[str]], *, billed: bool
-) -> dict[str, Any]:
+def _body(placed: Placed, numbers: dict[tuple[str, str], list[str]], *, billed: bool) -> dict[str, Any]:
     body: dict[str, Any] = {
         "success": True,
         "orderNumber": placed.number,
@@ -67,9 +64,8 @@ def _body(
         "status": "Completed",
     }
     if placed.subscriptions:
-        names = list(dict.fromkeys(placed.subscriptions))
-        body["subscriptionNumbers"] = names
-        body["subscriptions"] = [{"subscriptionNumber": n, "status": statuses[n]} for n in names]
+        body["subscriptionNumbers"] = list(placed.subscriptions)
+        body["subscriptions"] = [{"subscriptionNumber": n, "status": s} for n, s in placed.subscriptions.items()]
     if billed:
         for kind, field in _KINDS:
             found = sorted(n for owner in placed.owners for n in numbers.get((kind, owner), ()))
@@ -103,16 +99,6 @@ def _documents(documents: Documents) -> dict[tuple[str, str], list[str]]:
         for account, number in headers.iter_rows():
             found[kind, account].append(number)
     return found
-
-
-def _statuses(part: Part) -> dict[str, str]:
-    """Statuses of the subscriptions that a part changed."""
-    return {
-        number: status
-        for change in part.changes
-        if change.table == "subscriptions"
-        for number, status in change.rows.select("subscription_number", "status").iter_rows()
-    }
 
 
 def stored(state: State, numbers: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -29,7 +29,9 @@ class Placed:
     line: int
     number: str
     account: str
-    subscriptions: list[str] = field(default_factory=list)
+    subscriptions: dict[str, str] = field(default_factory=dict)
+    """The subscriptions that it made or changed, with their status then."""
+
     items: list[Row] = field(default_factory=list)
     owners: set[str] = field(default_factory=set)
     """The accounts that get its documents."""
@@ -161,7 +163,7 @@ def _do_all(  # noqa: PLR0913, PLR0917 - what all actions of one subscription sh
     cleared = dict.fromkeys(entry.clearingCustomFields or ())
     if cleared or entry.customFields:
         register.put("subscriptions", row | cleared | (entry.customFields or {}))
-    placed.subscriptions.append(number)
+    placed.subscriptions[number] = row["status"]
     placed.owners.add(row["invoice_owner_account_number"] or row["account_number"])
 
 
