@@ -32,9 +32,10 @@ _NARROW: Final = 3
 """Tables of so few columns are folded rather than turned into blocks."""
 
 
-def console() -> Console:
-    """Tables keep their full width when the output is not a terminal."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+def console(*, error: bool = False) -> Console:
+    """Tables keep their full width when the output is not a terminal; errors go to standard error."""
+    stream = sys.stderr if error else sys.stdout
+    return Console(highlight=False, stderr=error, width=None if stream.isatty() else 120)
 
 
 def print_json(document: object) -> None:

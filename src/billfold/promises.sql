@@ -704,8 +704,8 @@ UNION ALL
 SELECT concat('the last number under ', c.name, ' is ', n.last, ', but ', c.value, ' was given')
 FROM billfold.counters c
 LEFT JOIN (SELECT prefix, max(sequence) AS last FROM numbers GROUP BY ALL) n ON n.prefix = c.name
-WHERE c.name NOT IN ('bill_run', 'invoice_group', 'TMP-INV-', 'TMP-CM-', 'account', 'order', 'subscription', 'rate_plan',
-                     'charge') AND n.last IS DISTINCT FROM c.value
+WHERE c.name NOT IN ('bill_run', 'invoice_group', 'TMP-INV-', 'TMP-CM-') AND NOT starts_with(c.name, 'number.')
+  AND n.last IS DISTINCT FROM c.value
 
 -- promise: numbers: in order
 -- Documents of one run that were posted together have numbers in the order of their ids, under each prefix.
@@ -761,7 +761,7 @@ WHERE i.amount <> s.actual_amount
 -- What return lines that are not canceled give back of a sale is never more than was sold. (Loaded returns are what they
 -- are, and so are sales that were loaded anew after something was given back of them.)
 WITH written AS (
-    SELECT order_number, item_number, item_category, snapshot_id, coalesce(starts_with(commit_message, 'load '), FALSE) AS loaded
+    SELECT order_number, item_number, snapshot_id, coalesce(starts_with(commit_message, 'load '), FALSE) AS loaded
     FROM ducklake_table_insertions('book', 'main', 'order_line_items', 0, $now)
     JOIN ducklake_snapshots('book') USING (snapshot_id)),
 returned AS (
@@ -857,9 +857,10 @@ WHERE coalesce(l.orders, 0) <> 1
 -- promise: orders: numbers
 -- The last number that was given to an account, an order, a subscription or a charge belongs to one that is in the book.
 SELECT concat(last, ' was given as the number of one ', name, ', and the book has none that is called so') AS broken
-FROM (SELECT name, format(CASE name WHEN 'account' THEN 'A{:08d}' WHEN 'order' THEN 'O-{:08d}' WHEN 'charge' THEN 'C-{:08d}'
-                                    ELSE 'A-S{:08d}' END, value) AS last
-      FROM billfold.counters WHERE name IN ('account', 'order', 'subscription', 'charge'))
+FROM (SELECT substr(name, 8) AS name,
+             format(CASE name WHEN 'number.account' THEN 'A{:08d}' WHEN 'number.order' THEN 'O-{:08d}'
+                              WHEN 'number.charge' THEN 'C-{:08d}' ELSE 'A-S{:08d}' END, value) AS last
+      FROM billfold.counters WHERE name IN ('number.account', 'number.order', 'number.subscription', 'number.charge'))
 ANTI JOIN (SELECT 'account' AS name, account_number AS last FROM accounts
            UNION ALL SELECT 'order', order_number FROM orders
            UNION ALL SELECT 'subscription', subscription_number FROM subscriptions

@@ -46,6 +46,8 @@ class Column:
     values: tuple[str, ...]
     is_json: bool
     is_tiers: bool
+    is_own: bool
+    """billfold alone writes it: files can't have it."""
 
     def spelling(self, value: str) -> str:
         """The book's spelling of an enumerated value, or the value itself when it is none of them."""
@@ -66,6 +68,7 @@ def field(  # noqa: PLR0913 - one argument for each thing that a column can say 
     values: Sequence[str] = (),
     is_json: bool = False,
     is_tiers: bool = False,
+    is_own: bool = False,
     **checks: Any,  # noqa: ANN401 - whatever pandera checks
 ) -> Any:  # noqa: ANN401 - stands in for a column of any type
     """A column. It may be missing from a file unless `required`; blanks take `default` or stay null."""
@@ -76,7 +79,7 @@ def field(  # noqa: PLR0913 - one argument for each thing that a column can say 
     return pa.Field(
         nullable=not required and default is None,
         description=meaning,
-        metadata=said | {"is_json": is_json or is_tiers, "is_tiers": is_tiers},
+        metadata=said | {"is_json": is_json or is_tiers, "is_tiers": is_tiers, "is_own": is_own},
         **checks,
     )
 
@@ -116,6 +119,7 @@ def _column(name: str, spec: Any) -> Column:  # noqa: ANN401 - pandera's, which 
         values=said.get("values", ()),
         is_json=said.get("is_json", False),
         is_tiers=said.get("is_tiers", False),
+        is_own=said.get("is_own", False),
     )
 
 

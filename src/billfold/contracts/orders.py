@@ -30,10 +30,10 @@ class Orders(Table):
 
     category: str = field("Sale or return", default="NewSales", values=("NewSales", "Return"))
     description: str = field("Free text")
-    idempotency_key: str = field("Key under which it was asked for; asking again gives the same answer")
-    bill_run_number: str = field("The run that billed it when it was created; blank if that was not asked for")
-    request: str = field("The request, as it came to `billfold order create`", is_json=True)
-    response: str = field("The answer to it", is_json=True)
+    idempotency_key: str = field("Key under which it was asked for; asking again gives the same answer", is_own=True)
+    bill_run_number: str = field("The run that billed it when it was created; blank if that was not asked", is_own=True)
+    request: str = field("The request, as it came to `billfold order create`", is_json=True, is_own=True)
+    response: str = field("The answer to it", is_json=True, is_own=True)
 
     class Config(Table.Config):
         """One row an order."""

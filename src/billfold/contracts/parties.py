@@ -12,7 +12,11 @@ from billfold.money import CURRENCIES
 
 CURRENCY_RULE = "an ISO 4217 code in capitals, such as GBP"
 GROUP_NUMBER = "at most 255 characters"
-RESERVED_PREFIXES = ("PREVIEW-", "TMP-INV-", "TMP-CM-", "TMP-DM-", "PM-", "PG-", "P-", "R-")
+RESERVED_PREFIXES = (
+    "PREVIEW-", "TMP-INV-", "TMP-CM-", "TMP-DM-", "PM-", "PG-", "P-", "R-",
+    # Counters of a book are called so, beside those of prefixes.
+    "bill_run", "invoice_group",
+)  # fmt: skip
 
 
 def currency(meaning: str, *, required: bool = False) -> Any:  # noqa: ANN401 - like `field`

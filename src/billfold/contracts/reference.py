@@ -61,6 +61,8 @@ def _rules(table: str, model: type[Table], column: Column) -> Iterator[str]:
         yield "required"
     if column.default is not None:
         yield f"default {str(column.default).lower() if isinstance(column.default, bool) else column.default}"
+    if column.is_own:
+        yield "written by billfold, not loaded"
     if column.rule and column.name not in keys(model):
         yield column.rule
     for reference in REFERENCES:

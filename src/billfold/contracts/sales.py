@@ -57,6 +57,7 @@ class Subscriptions(Table):
     suspension: str = field(
         "Since when an order has suspended it, and the spans of its charges before that: what resuming brings back",
         is_json=True,
+        is_own=True,
     )
     currency: str = currency("Currency of its charges; blank takes the invoice owner account's")
     bill_to_contact: str = field("Recipient of its documents" + OWN)
@@ -231,7 +232,7 @@ class RatePlanCharges(Priced):
     segment: int = field("Version of the charge, from 1", default=1, rule="a whole number, 1 or more", ge=1)
     subscription_number: str = field("The subscription that it belongs to", required=True)
     product_rate_plan_charge_id: str = field("The catalog charge that it came from")
-    rate_plan_number: str = field("The subscription's rate plan that it belongs to, of those that orders made")
+    rate_plan_number: str = field("The subscription's rate plan that it belongs to; orders give each a number")
     rate_plan_name: str = field("The rate plan's name")
     effective_start_date: date = field(
         "First day, inclusive; blank is the subscription's date of `trigger_event` (no such date: not yet billable)"

@@ -11,7 +11,7 @@ import polars as pl
 from billfold.book import Book, Change, Commit, State
 from billfold.configure import refuse_while_drafts
 from billfold.contracts import INPUTS, columns, keys
-from billfold.errors import InputError
+from billfold.errors import BillfoldError, InputError
 from billfold.intake.conform import FAULT, Conformed, conform
 from billfold.intake.files import read, sources
 from billfold.intake.references import CHECKS, Parents
@@ -76,7 +76,12 @@ def _read_all(state: State, paths: Mapping[str, Path], progress: Progress) -> di
 def _read(state: State, table: str, path: Path) -> Conformed:
     standard = columns(INPUTS[table])
     custom = {n: t for n, t in state.read(table).collect_schema().items() if n not in standard}
-    return conform(path, read(path), INPUTS[table], custom)
+    rows = read(path)
+    own = [c for c in rows.columns if c in standard and standard[c].is_own]
+    if own:
+        msg = f"{path}: {', '.join(own)} is written by billfold alone; leave the column out."
+        raise BillfoldError(msg)
+    return conform(path, rows, INPUTS[table], custom)
 
 
 def _between_tables(table: str, rows: pl.DataFrame, parents: Parents) -> pl.DataFrame:

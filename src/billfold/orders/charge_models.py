@@ -1,7 +1,7 @@
 """Charges as orders price, time and change them. Everything here is re-exported by `action_models`."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Final, Literal
 
@@ -87,9 +87,16 @@ class _Price(Model):
 
     def given(self) -> dict[str, Any]:
         """What was given, by column."""
-        said = {column: getattr(self, name, None) for name, column in self.COLUMNS.items()}
-        said["tiers"] = _tiers_text(said["tiers"]) if said["tiers"] else None
-        return {column: value for column, value in said.items() if value is not None}
+        said = _given(self, self.COLUMNS)
+        if tiers := said.pop("tiers", None):
+            said["tiers"] = _tiers_text(tiers)
+        return said
+
+
+def _given(said: Model, names: Mapping[str, str]) -> dict[str, Any]:
+    """Values by column. Asked of the model's dictionary, since to ask pydantic for what is not there takes long."""
+    fields = vars(said)
+    return {column: value for name, column in names.items() if (value := fields.get(name)) is not None}
 
 
 def _tiers_text(tiers: tuple[_ChargeTier, ...]) -> str:
@@ -207,8 +214,9 @@ class Pricing(Ruled):
 
         The charge type of a discount is empty, since a discount may be of any type.
         """
-        for name, (charge_type, model) in self.KINDS.items():
-            if (price := getattr(self, name)) is not None:
+        for name, price in vars(self).items():
+            if price is not None and name in self.KINDS:
+                charge_type, model = self.KINDS[name]
                 return charge_type, model, price.given()
         return None
 
@@ -224,8 +232,7 @@ class _Periods(Model):
 
     def given(self) -> dict[str, Any]:
         """What was given, by column."""
-        said = {column: getattr(self, name, None) for name, column in self.COLUMNS.items()}
-        return {column: value for column, value in said.items() if value is not None}
+        return _given(self, self.COLUMNS)
 
 
 class BillingUpdate(_Periods):

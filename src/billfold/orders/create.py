@@ -17,6 +17,7 @@ from billfold.errors import ConflictError
 from billfold.orders import answers
 from billfold.orders.errors import OrderError, reason
 from billfold.orders.frames import tables
+from billfold.orders.parsing import undisturbed
 from billfold.orders.place import Placed, place
 from billfold.orders.register import Register
 from billfold.orders.wanted import parts, wanted
@@ -89,19 +90,25 @@ def create(  # noqa: PLR0913 - options of one command
         ConflictError: other commits came first again and again; earlier parts of the file are in the book.
         BillfoldError: the book can't be read or written.
     """
-    day = today or clock().astimezone().date()
+    with undisturbed():
+        return _create(book, orders, today or clock().astimezone().date(), clock, progress, whole=all_or_nothing)
+
+
+def _create(  # noqa: PLR0913 - as above
+    book: Book, orders: Sequence[Asked], day: date, clock: Clock, progress: Progress, *, whole: bool
+) -> list[Answer]:
     found = {o.line: Answer(o.line, answers.failure(o.reasons)) for o in orders if o.request is None}
-    if all_or_nothing and found:
+    if whole and found:
         return _undone(orders, found)
     divided = parts(State.of(book), orders)
-    if all_or_nothing and len(divided) > 1:
+    if whole and len(divided) > 1:
         found |= _rehearsed(book, divided, day)
         if any(not a.success for a in found.values()):
             return _undone(orders, found)
     for place_in, part in enumerate(divided):
         progress("doing orders", place_in / len(divided))
-        found |= _done(book, part, day, clock, whole=all_or_nothing)
-        if all_or_nothing and any(not a.success for a in found.values()):
+        found |= _done(book, part, day, clock, whole=whole)
+        if whole and any(not a.success for a in found.values()):
             return _undone(orders, found)
     return [found[o.line] for o in orders]
 
@@ -129,22 +136,23 @@ def attempt(state: State, orders: Sequence[Asked], today: date) -> Part:
     """Do orders on top of a state, without those that turn out to be impossible; nothing is written."""
     refused: dict[int, Reason] = {}
     while True:
-        part, more = _attempt(state, [o for o in orders if o.line not in refused], today)
-        refused |= more
-        if not more:
+        part, undone = _attempt(state, [o for o in orders if o.line not in refused], today)
+        refused |= {**part.refused, **undone}
+        if not undone:
             return replace(part, refused=refused)
 
 
 def _attempt(state: State, orders: Sequence[Asked], today: date) -> tuple[Part, Mapping[int, Reason]]:
-    """Do orders, and tell those that can't be done: without these, the others are to be done again."""
+    """Do orders. What comes second are those that turn out to be impossible only when all have been done.
+
+    Without these, the others are to be done again. Those that the register refused have left nothing in it.
+    """
     register = Register(state, wanted(o.request for o in orders if o.request))
     placed, repeats, refused = _placed(register, orders, today)
-    if refused:
-        return Part(state), refused
     found = tables(state, register)
     if found.faults:
-        return Part(state), {line: reason("30", said) for line, said in found.faults.items()}
-    part = Part(state, placed, found.changes, counters=register.numbers.after(), repeats=repeats)
+        return Part(state, refused=refused), {line: reason("30", said) for line, said in found.faults.items()}
+    part = Part(state, placed, found.changes, counters=register.numbers.after(), repeats=repeats, refused=refused)
     if not placed:
         return part, {}
     first = next(o.request for o in orders if o.line == placed[0].line)

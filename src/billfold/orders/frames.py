@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +41,8 @@ def tables(state: State, register: Register) -> Tables:
         rows = register[table].rows()
         if not rows:
             continue
-        frame = _frame(table, [row for row, _ in rows])
         custom = {n: t for n, t in state.read(table).collect_schema().items() if n.endswith("__c")}
+        frame = _frame(table, [row for row, _ in rows], custom)
         conformed = conform(Path(table), frame, TABLES[table], custom)
         for fault in conformed.faults.iter_rows(named=True):
             cell = f"{fault['column']} {fault['value']!r}: " if fault["column"] else ""
@@ -54,11 +55,15 @@ def tables(state: State, register: Register) -> Tables:
     return Tables((*changes, *review(state, seen)), {})
 
 
-def _frame(table: str, rows: Sequence[Row]) -> pl.DataFrame:
+def _frame(table: str, rows: Sequence[Row], custom: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """Rows as a table: columns of the contract, and custom fields of the book and of the rows."""
     declared = columns(TABLES[table])
-    series = [pl.Series(c.name, [row[c.name] for row in rows], dtype=c.dtype) for c in declared.values()]
-    custom = sorted({name for row in rows if len(row) > len(declared) for name in row} - declared.keys())
-    return pl.DataFrame([*series, *(_custom(name, [row.get(name) for row in rows]) for name in custom)])
+    by_column = zip(*map(itemgetter(*declared), rows), strict=True)
+    series = [pl.Series(c.name, cells, dtype=c.dtype) for c, cells in zip(declared.values(), by_column, strict=True)]
+    given = {name for row in rows if len(row) > len(declared) for name in row} - declared.keys()
+    series += [_custom(name, [row.get(name) for row in rows]) for name in sorted(given)]
+    series += [pl.Series(name, [None] * len(rows), dtype=custom[name]) for name in sorted(custom.keys() - given)]
+    return pl.DataFrame(series)
 
 
 def _custom(name: str, values: Sequence[Any]) -> pl.Series:

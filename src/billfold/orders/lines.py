@@ -49,6 +49,12 @@ _EDITABLE: Final[Mapping[str, frozenset[str]]] = {
     "Complete": frozenset(),
     "Canceled": frozenset(),
 }
+_CLEARABLE: Final = frozenset(
+    ("billTo", "soldTo", "paymentTerm", "invoiceTemplateId", "sequenceSetId", "communicationProfileId",
+     "invoiceGroupNumber", "purchaseOrderNumber", "relatedSubscriptionNumber", "description", "productCode")
+)  # fmt: skip
+"""Fields that a null takes away, so that for attributes the account's count again."""
+
 _PRICES: Final = ("listPricePerUnit", "inlineDiscountType", "inlineDiscountPerUnit", "amountPerUnit")
 _BILLION: Final = Decimal("1e-9")
 _WIDE: Final = Context(prec=80, rounding=ROUND_HALF_UP)
@@ -139,8 +145,9 @@ def _give_back(register: Register, row: Row, path: str, before: Decimal = Decima
     returned = (register.returned.get(name) or 0) - before
     left = available(sale, returned)
     if row["item_state"] != "Canceled" and row["quantity"] > left:
-        said = f"is {row['quantity']:f}, but only {left:f} of {line_id(*name)} can be given back"
-        raise OrderError(f"{path}.quantity", f"{said} (it is {sale['item_state']}).")
+        wanted, there = (f"{number.normalize():f}" for number in (row["quantity"], left))
+        said = f"is {wanted}, but only {there} of {line_id(*name)} can be given back (it is {sale['item_state']})."
+        raise OrderError(f"{path}.quantity", said)
     register.returned.put(name, returned + (row["quantity"] if row["item_state"] != "Canceled" else 0))
 
 
@@ -175,7 +182,8 @@ def change(register: Register, update: OrderLineUpdate, path: str) -> Row:
     if len(rows) != 1:
         raise not_found(f"{path}.id", "order line", update.id)
     row = rows[0]
-    given = {name for name in _COLUMNS if name in update.model_fields_set and getattr(update, name) is not None}
+    said = _COLUMNS.keys() & update.model_fields_set
+    given = {name for name in said if name in _CLEARABLE or getattr(update, name) is not None}
     _refuse_locked(row, update, given, path)
     known_set(register, update.sequenceSetId, f"{path}.sequenceSetId")
     if update.ownerAccountNumber:
@@ -235,6 +243,6 @@ def shown(row: Row, returned: Any) -> dict[str, Any]:  # noqa: ANN401 - a number
         "quantityFulfilled": fulfilled,
         "quantityPendingFulfillment": Decimal(0),
         "quantityAvailableForReturn": available(row, returned),
-        **{c: v for c, v in row.items() if c.endswith("__c")},
+        "customFields": {c: v for c, v in row.items() if c.endswith("__c") and v is not None},
     }
     return {name: value for name, value in fields.items() if value not in (None, {})}

@@ -294,6 +294,8 @@ class _Order(Ruled):
             yield missing(self.ACCOUNTS[0], f"unless {' or '.join(self.ACCOUNTS[1:])} is given")
         for field in given[1:]:
             yield Fault((field,), f"can't be given together with {given[0]}")
+        if not self.subscriptions and not self.orderLineItems:
+            yield missing("subscriptions", "unless orderLineItems is given")
         yield from self._line_faults()
 
     def _line_faults(self) -> Iterator[Fault]:

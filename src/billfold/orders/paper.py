@@ -64,7 +64,7 @@ def _show_done(done: Sequence[Answer]) -> None:
 
 
 def _show_failed(failed: Sequence[Answer], *, several: bool) -> None:
-    out = console()
+    out = console(error=True)
     for answer in failed[:_SHOWN]:
         for reason in answer.body["reasons"]:
             where = f"line {answer.line}: " if several else ""
@@ -161,7 +161,7 @@ def _show_lines(lines: Sequence[Mapping[str, Any]]) -> None:
 
 def _show_reasons(body: Mapping[str, Any]) -> None:
     for reason in body["reasons"]:
-        console().print(f"{escape(reason['message'])} ({reason['code']})", soft_wrap=True)
+        console(error=True).print(f"{escape(reason['message'])} ({reason['code']})", soft_wrap=True)
 
 
 def _plain(number: Decimal | int | None) -> str:

@@ -103,7 +103,7 @@ def parsed(content: bytes, model: type[T]) -> tuple[list[Parsed[T]], bool]:
     if fault is None or not _is_lines(reader, [line for _, line in lines]):
         return [_judged(1, whole, fault, reader, model)], False
     found = []
-    with _undisturbed():
+    with undisturbed():
         for n, line in lines:
             said, fault = reader.read(line)
             found.append(_judged(n, said, fault, reader, model))
@@ -111,7 +111,7 @@ def parsed(content: bytes, model: type[T]) -> tuple[list[Parsed[T]], bool]:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Without the collector of garbage, which would look again and again at a million objects that all stay."""
     was_on = gc.isenabled()
     gc.disable()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 from billfold.contracts.base import columns
@@ -137,13 +137,14 @@ def _in_periods(count: int, period: str | None, specific: int) -> tuple[int, str
 
 
 def whole_periods(charges: Sequence[Row], count: int) -> set[date]:
-    """The days, exclusive, on which some billing periods of recurring charges end, counted from their starts."""
+    """The target dates that bill some periods of each recurring charge, counted from its start."""
     found = set()
     for charge in charges:
         start, period = charge["effective_start_date"], charge["billing_period"]
         if charge["charge_type"] == "Recurring" and start and period:
             length = _in_periods(count, period, charge["specific_billing_period"] or 0)
-            found.add(later(start, *length) if length else date.max)
+            end = later(start, *length) if length else date.max
+            found.add(end if charge["billing_timing"] == "IN_ARREARS" else end - timedelta(days=1))
     return found
 
 

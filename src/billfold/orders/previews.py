@@ -6,7 +6,6 @@ The order is done on top of the book and billed by the ordinary line, as `create
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from billfold.book import State
@@ -22,6 +21,8 @@ from billfold.requests import RunRequest
 from billfold.run import made
 
 if TYPE_CHECKING:
+    from datetime import date
+
     import polars as pl
 
     from billfold.book import Book
@@ -94,15 +95,15 @@ def _through(register: Register, placed: Placed, options: PreviewOptions) -> dat
         case "TermEnd":
             terms: list[date] = [row["term_end_date"] for row in rows if row["term_type"] == "TERMED"]
             if not terms or None in terms or len(terms) < len(rows):
-                raise OrderError(path, "can't be TermEnd: a subscription of the order has no term that ends.")
+                raise OrderError(path, "can't be TermEnd: not all that the order sells has a term that ends.")
             return max(terms)
         case "NumberOfPeriods":
             charges = [c for n in placed.subscriptions for c in register.charges_of(n)]
             ends = whole_periods(charges, options.previewNumberOfPeriods or 1)
             if len(ends) != 1:
-                said = "can't be NumberOfPeriods: the recurring charges have several periods or starts"
+                said = "can't be NumberOfPeriods: the recurring charges have no common period, start and timing"
                 raise OrderError(path, f"{said}; use SpecificDate.")
-            return ends.pop() - timedelta(days=1)
+            return ends.pop()
         case _:
             if options.specificPreviewThruDate is None:
                 raise OrderError("previewOptions.specificPreviewThruDate", "is required.")

@@ -270,17 +270,23 @@ class Numbers:
 
     def after(self) -> dict[str, int]:
         """The counters that have changed."""
-        return {kind: value for kind in self.counters.changed if (value := self.counters.get(kind)) is not None}
+        changed = {_counter(kind): self.counters.get(kind) for kind in self.counters.changed}
+        return {name: value for name, value in changed.items() if value is not None}
 
     def _start(self, kind: str) -> int:
         """The last number that was given out, or that someone has loaded; equal lengths sort like numbers."""
         prefix, table, column = self._KINDS[kind]
-        given = self._given.get(kind, 0)
+        given = self._given.get(_counter(kind), 0)
         name = pl.col(column)
         later = self._state.read(table).filter(name > f"{prefix}{given:08d}", name < f"{prefix}:").select(column)
         digits = name.str.strip_prefix(prefix).str.extract(r"^(\d{8,17})$").cast(pl.Int64)
         found = collected(later.select(digits.max())).item()
         return max(given, found or 0)
+
+
+def _counter(kind: str) -> str:
+    """The name of a counter; with a point, so that no prefix of document numbers can be the same."""
+    return f"number.{kind}"
 
 
 def blank(table: str) -> Row:

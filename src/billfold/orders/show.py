@@ -22,7 +22,8 @@ def show(book: Book, number: str) -> dict[str, Any]:
     """
     state = State.of(book)
     found = collected(state.read("orders").filter(order_number=number))
-    items = collected(state.read("order_line_items").filter(order_number=number).sort("item_number")).to_dicts()
+    items = collected(state.read("order_line_items").filter(order_number=number)).to_dicts()
+    items.sort(key=lambda r: (len(r["item_number"]), r["item_number"]))
     if found.is_empty() and not items:
         msg = f"There is no order {number} in the book."
         raise BillfoldError(msg)

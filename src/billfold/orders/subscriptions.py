@@ -186,10 +186,11 @@ def resume(step: Step, body: Resume) -> date:
 def attributes(register: Register, body: Any, path: str) -> dict[str, Any]:  # noqa: ANN401 - any body that has them
     """Billing attributes that an action sets, or clears, so that the account's count again."""
     changes: dict[str, Any] = {}
+    said = vars(body)
     for column, (sets, clears) in ATTRIBUTES.items():
-        contact = getattr(body, _CONTACTS[column], None) if column in _CONTACTS else None
-        value = getattr(body, sets, None) or (contact and contact.label)
-        if value is not None or getattr(body, clears, None):
+        contact = said.get(_CONTACTS[column]) if column in _CONTACTS else None
+        value = said.get(sets) or (contact and contact.label)
+        if value is not None or said.get(clears):
             changes[column] = value
     known_set(register, changes.get("sequence_set"), f"{path}.sequenceSetId")
     return changes

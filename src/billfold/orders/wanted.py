@@ -81,6 +81,7 @@ def parts(state: State, orders: Sequence[Parsed[CreateOrder]]) -> list[list[Pars
     for order in orders:
         if order.request is None:
             continue
+        _add_payers(payers, order.request)
         options, names = _options(order.request), set(_names(order.request, payers))
         wave = max((newest[n][0] + newest[n][1] for n in names if n in newest), default=0)
         newest |= dict.fromkeys(names, (wave, bool(options)))
@@ -101,13 +102,27 @@ def _options(request: CreateOrder) -> str:
     return f"{dates} {billing and billing.generateDraftInvoice} {billing and billing.chargeTypeToExclude}"
 
 
-def _names(request: CreateOrder, payers: dict[str, str]) -> Iterator[str]:
+def _add_payers(payers: dict[str, set[str]], request: CreateOrder) -> None:
+    """The accounts that may get the documents of a subscription once the order is done."""
+    account = request.existingAccountNumber or (request.newAccount and request.newAccount.accountNumber)
+    for entry in request.subscriptions or ():
+        for action in entry.orderActions:
+            body, transfer = action.createSubscription, action.ownerTransfer
+            number = entry.subscriptionNumber or (body and body.subscriptionNumber)
+            payer = (body and (body.invoiceOwnerAccountNumber or account)) or (
+                transfer and transfer.destinationInvoiceAccountNumber
+            )
+            if number and payer:
+                payers.setdefault(number, set()).add(payer)
+
+
+def _names(request: CreateOrder, payers: dict[str, set[str]]) -> Iterator[str]:
     for number in _accounts(request):
         yield f"account {number}"
     for number in _subscriptions(request):
         yield f"subscription {number}"
-        if number in payers:
-            yield f"account {payers[number]}"
+        for payer in payers.get(number, ()):
+            yield f"account {payer}"
     for line in request.orderLineItems or ():
         if line.originalOrderNumber:
             yield f"order {line.originalOrderNumber}"
@@ -117,7 +132,7 @@ def _names(request: CreateOrder, payers: dict[str, str]) -> Iterator[str]:
         yield f"key {request.idempotencyKey}"
 
 
-def _payers(state: State, subscriptions: set[str]) -> dict[str, str]:
+def _payers(state: State, subscriptions: set[str]) -> dict[str, set[str]]:
     """The accounts that get the documents of subscriptions of the book."""
     if not subscriptions:
         return {}
@@ -125,4 +140,4 @@ def _payers(state: State, subscriptions: set[str]) -> dict[str, str]:
     rows = state.read("subscriptions", named).select(
         "subscription_number", pl.coalesce("invoice_owner_account_number", "account_number")
     )
-    return dict(collected(rows).iter_rows())
+    return {number: {payer} for number, payer in collected(rows).iter_rows()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -11,7 +12,7 @@ from billfold.lines import LAST_BILL, Inputs
 from billfold.rows import Only, collected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
     from billfold.requests import RunRequest
@@ -28,10 +29,9 @@ def load(read: Read, settings: Mapping[str, str], request: RunRequest) -> Inputs
     """Tables of one snapshot, filtered to the accounts and kinds of lines that are asked for."""
     accounts, subscriptions, order_lines = read("accounts"), read("subscriptions"), read("order_line_items")
     to_review = collected(read("charges_to_review"))
-    awake = _awake(read, to_review, request.target_date)
+    awake = _awake(read, to_review, request)
     charges = _with_progress(read, awake, to_review)
     charges = charges.filter(~pl.col("charge_type").is_in(request.excluded_charge_types))
-    charges = _of_orders(read, charges, request)
 
     late = _late_usage(read)
 
@@ -60,24 +60,22 @@ def load(read: Read, settings: Mapping[str, str], request: RunRequest) -> Inputs
         settings=settings,
         request=request,
         currencies=_currencies(accounts, subscriptions, order_lines),
-        work=_work(awake, charges, order_lines, request),
+        work=_work(awake, order_lines, request),
     )
 
 
-def _work(awake: pl.Series, charges: pl.LazyFrame, lines: pl.LazyFrame, request: RunRequest) -> int:
+def _work(awake: pl.Series, lines: pl.LazyFrame, request: RunRequest) -> int:
+    """How many charges and order lines there are to look at, about."""
     if request.orders:
         lines = lines.filter(pl.col("order_number").is_in(request.orders))
-        return int(sum(collected(f.select(pl.len())).item() for f in (charges, lines)))
     return awake.len() + int(collected(lines.select(pl.len())).item())
 
 
-def _of_orders(read: Read, charges: pl.LazyFrame, request: RunRequest) -> pl.LazyFrame:
-    """Charges of subscriptions that the run's orders made or changed, if the run is for some orders only."""
-    if not request.orders:
-        return charges
-    orders = pl.Series("order_number", request.orders)
-    changed = read("order_actions", only=Only(among=orders)).select("subscription_number").unique()
-    return charges.join(changed, on="subscription_number", how="semi", maintain_order="left")
+def _of_orders(read: Read, orders: Sequence[str]) -> pl.Series:
+    """Numbers of the charges of subscriptions that some orders made or changed."""
+    named = Only(among=pl.Series("order_number", orders))
+    changed = collected(read("order_actions", only=named).select("subscription_number"))["subscription_number"].unique()
+    return collected(read("rate_plan_charges", only=Only(among=changed)).select("charge_number"))["charge_number"]
 
 
 def _currencies(*tables: pl.LazyFrame) -> list[str]:
@@ -85,10 +83,14 @@ def _currencies(*tables: pl.LazyFrame) -> list[str]:
     return collected(found)["currency"].to_list()
 
 
-def _awake(read: Read, to_review: pl.DataFrame, target: date) -> pl.Series:
+def _awake(read: Read, to_review: pl.DataFrame, request: RunRequest) -> pl.Series:
     """Numbers of the charges that may owe something: those that are due, and those that changed."""
-    due = read("charge_progress", only=Only(between={"next_due_date": (None, target)})).select("charge_number")
-    return pl.concat([collected(due)["charge_number"], to_review["charge_number"]])
+    only = Only(between={"next_due_date": (None, request.target_date)})
+    if request.orders:
+        own = _of_orders(read, request.orders)
+        only, to_review = replace(only, among=own), Only(among=own).of(to_review.lazy()).collect()
+    due = collected(read("charge_progress", only=only).select("charge_number"))
+    return pl.concat([due["charge_number"], to_review["charge_number"]])
 
 
 def _with_progress(read: Read, awake: pl.Series, to_review: pl.DataFrame) -> pl.LazyFrame:
