@@ -371,7 +371,8 @@ EVERY: Final[dict[str, Json]] = {
             "CancelSubscription", "2024-06-15", cancellationPolicy="SpecificDate",
             cancellationEffectiveDate="2024-06-15",
         ),
-    ),
+    )
+    | {"existingAccountNumber": "A-2"},
     "Return": order(
         category="Return",
         orderLineItems=[
@@ -571,12 +572,12 @@ def test_a_bad_order_in_a_file_does_not_stop_the_others(desk: Command, tmp_path:
     )
     whole = desk("order", "create", file, "--all-or-nothing")
     assert whole.code == 1
-    assert "line 1: Not done" in whole.out
-    assert "line 2: 'existingAccountNumber' names the account 'nobody'" in whole.out
+    assert "line 1: Not done" in whole.err
+    assert "line 2: 'existingAccountNumber' names the account 'nobody'" in whole.err
     assert sold(tmp_path) == []
     partly = desk("order", "create", file, "--out", "answers.jsonl")
-    assert (partly.code, partly.err) == (3, "")
-    assert "line 2: 'existingAccountNumber' names the account 'nobody'" in partly.out
+    assert partly.code == 3
+    assert "line 2: 'existingAccountNumber' names the account 'nobody'" in partly.err
     assert "2 orders done, 1 refused." in partly.out
     assert sold(tmp_path) == [("X-1", "A-1"), ("X-3", "A-2")]
     saved = (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()
@@ -595,7 +596,9 @@ def test_a_file_of_which_no_order_can_be_done_fails(desk: Command, tmp_path: Pat
     file = write(tmp_path, *(order("nobody", orderLineItems=[line()]) for _ in range(2)))
     outcome = desk("order", "create", file)
     assert outcome.code == 1
-    assert [said for said in ("line 1: ", "line 2: ", "0 orders done, 2 refused.") if said not in outcome.out] == []
+    assert [
+        said for said in ("line 1: ", "line 2: ", "0 orders done, 2 refused.") if said not in outcome.out + outcome.err
+    ] == []
     assert sold(tmp_path) == []
 
 
@@ -612,7 +615,7 @@ def test_an_order_that_is_asked_for_again_gives_its_answer_and_does_nothing(
     other = desk("order", "create", write(tmp_path, said | {"description": "another"}), *how)
     assert other.code == 1
     named = "idempotencyKey" if how else "orderNumber"
-    assert f"'{named}' belongs to the order" in other.out
+    assert f"'{named}' belongs to the order" in other.err
     with Book(tmp_path / "book") as book:
         assert state(book) == before
 
@@ -621,7 +624,7 @@ def test_an_unknown_field_is_refused_with_its_path(desk: Command, tmp_path: Path
     outcome = desk("order", "create", write(tmp_path, subscribe(invoiceGroupNumbr="PO-1")))
     assert outcome.code == 1
     path = "subscriptions[0].orderActions[0].createSubscription.invoiceGroupNumbr"
-    assert f"'{path}' is not known here (did you mean invoiceGroupNumber" in outcome.out
+    assert f"'{path}' is not known here (did you mean invoiceGroupNumber" in outcome.err
     assert sold(tmp_path) == []
 
 

@@ -134,18 +134,18 @@ def _done(book: Book, orders: Sequence[Asked], today: date, clock: Clock, *, who
 
 def attempt(state: State, orders: Sequence[Asked], today: date) -> Part:
     """Do orders on top of a state, without those that turn out to be impossible; nothing is written."""
-    refused: dict[int, Reason] = {}
+    undone: dict[int, Reason] = {}
     while True:
-        part, undone = _attempt(state, [o for o in orders if o.line not in refused], today)
-        refused |= {**part.refused, **undone}
-        if not undone:
-            return replace(part, refused=refused)
+        part, more = _attempt(state, [o for o in orders if o.line not in undone], today)
+        undone |= more
+        if not more:
+            return replace(part, refused={**part.refused, **undone})
 
 
 def _attempt(state: State, orders: Sequence[Asked], today: date) -> tuple[Part, Mapping[int, Reason]]:
     """Do orders. What comes second are those that turn out to be impossible only when all have been done.
 
-    Without these, the others are to be done again. Those that the register refused have left nothing in it.
+    Without these, all others are to be done again, also those that the register refused: perhaps because of them.
     """
     register = Register(state, wanted(o.request for o in orders if o.request))
     placed, repeats, refused = _placed(register, orders, today)

@@ -13,7 +13,7 @@ import polars as pl
 
 from billfold.book import Change
 from billfold.contracts import TABLES, columns
-from billfold.intake.conform import conform
+from billfold.intake.conform import Conformed, conform
 from billfold.intake.review import review
 from billfold.money import PRICE
 from billfold.orders.register import CHANGED, REVIEWED
@@ -38,21 +38,34 @@ def tables(state: State, register: Register) -> Tables:
     changed: dict[str, pl.DataFrame] = {}
     faults: dict[int, str] = {}
     for table in CHANGED:
-        rows = register[table].rows()
+        rows = register[table].changed()
         if not rows:
             continue
         custom = {n: t for n, t in state.read(table).collect_schema().items() if n.endswith("__c")}
-        frame = _frame(table, [row for row, _ in rows], custom)
-        conformed = conform(Path(table), frame, TABLES[table], custom)
-        for fault in conformed.faults.iter_rows(named=True):
-            cell = f"{fault['column']} {fault['value']!r}: " if fault["column"] else ""
-            faults.setdefault(rows[fault["row"] - 1][1], f"can't be kept in {table}: {cell}{fault['rule']}.")
+        conformed = _conformed(table, list(rows.values()), custom)
+        keys = list(rows)
+        for row in conformed.faults["row"].unique().sort():
+            line, said = _culprit(table, register[table].versions(keys[row - 1]), custom)
+            faults.setdefault(line, said)
         changed[table] = conformed.rows
     if faults:
         return Tables((), faults)
     seen = {t: rows for t, rows in changed.items() if t in REVIEWED}
     changes = [Change(t, rows, replace=register[t].replaces) for t, rows in changed.items()]
     return Tables((*changes, *review(state, seen)), {})
+
+
+def _conformed(table: str, rows: Sequence[Row], custom: Mapping[str, pl.DataType]) -> Conformed:
+    return conform(Path(table), _frame(table, rows, custom), TABLES[table], custom)
+
+
+def _culprit(table: str, versions: Sequence[tuple[int, Row]], custom: Mapping[str, pl.DataType]) -> tuple[int, str]:
+    """The order that first made a row what the contract refuses, and why: a later one may only have taken it over."""
+    for line, row in versions:
+        for fault in _conformed(table, [row], custom).faults.iter_rows(named=True):
+            cell = f"{fault['column']} {fault['value']!r}: " if fault["column"] else ""
+            return line, f"The order can't be kept in {table}: {cell}{fault['rule']}."
+    return versions[-1][0], f"The order can't be kept in {table}: two rows have one key."
 
 
 def _frame(table: str, rows: Sequence[Row], custom: Mapping[str, pl.DataType]) -> pl.DataFrame:

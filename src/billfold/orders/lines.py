@@ -66,7 +66,7 @@ def line_id(order_number: str, item_number: str) -> str:
 
 
 def add(  # noqa: PLR0913, PLR0917 - a line, where it stands, and what it may refer to
-    register: Register, order: Row, number: str, line: OrderLine, path: str, tokens: Mapping[str, str]
+    register: Register, order: Row, number: str, line: OrderLine, path: str, tokens: Mapping[tuple[str, str], str]
 ) -> Row:
     """A new line of an order. The order's account gets its document, whoever owns the line."""
     account, owner = order["account_number"], line.ownerAccountNumber or order["account_number"]
@@ -93,6 +93,8 @@ def add(  # noqa: PLR0913, PLR0917 - a line, where it stands, and what it may re
     row["related_subscription_number"] = _related(register, line, path, tokens)
     if owner != account and row["currency"] is None:
         row["currency"] = register.account(account, path)["currency"]
+    if register["order_line_items"].get((order["order_number"], number)):
+        raise OrderError(f"{path}.itemNumber", f"is {number!r}, and the book has a line of that number and order.")
     _give_back(register, row, path)
     _price(row, path)
     _check(row, path)
@@ -115,12 +117,12 @@ def _sold_as(register: Register, line: OrderLine, path: str) -> Row:
     return {"item_name": charge["charge_name"], "uom": charge["uom"], **price}
 
 
-def _related(register: Register, line: OrderLine, path: str, tokens: Mapping[str, str]) -> str | None:
+def _related(register: Register, line: OrderLine, path: str, tokens: Mapping[tuple[str, str], str]) -> str | None:
     """The subscription that a line belongs with: one of the book, or one that the order makes."""
     if line.uniqueToken is not None:
-        if line.uniqueToken not in tokens:
-            raise not_found(f"{path}.uniqueToken", "token", line.uniqueToken)
-        return tokens[line.uniqueToken]
+        if (number := tokens.get(("subscription", line.uniqueToken))) is None:
+            raise not_found(f"{path}.uniqueToken", "subscription token", line.uniqueToken)
+        return number
     number = line.relatedSubscriptionNumber
     if number and register["subscriptions"].get(number) is None:
         raise not_found(f"{path}.relatedSubscriptionNumber", "subscription", number)
@@ -136,7 +138,7 @@ def available(row: Row, returned: Decimal | int) -> Decimal:
 
 def _give_back(register: Register, row: Row, path: str, before: Decimal = Decimal(0)) -> None:
     """A return takes from what is left of its sale."""
-    if row["item_category"] != "Return":
+    if row["item_category"] != "Return" or row["original_item_number"] is None:
         return
     name = (row["original_order_number"], row["original_item_number"])
     sale = register["order_line_items"].get(name)
@@ -188,6 +190,7 @@ def change(register: Register, update: OrderLineUpdate, path: str) -> Row:
     known_set(register, update.sequenceSetId, f"{path}.sequenceSetId")
     if update.ownerAccountNumber:
         register.account(update.ownerAccountNumber, f"{path}.ownerAccountNumber")
+    row = row | {"quantity": Decimal(1) if row["quantity"] is None else row["quantity"]}
     before = row["quantity"] if row["item_state"] != "Canceled" else Decimal(0)
     row = row | {_COLUMNS[name]: getattr(update, name) for name in given} | (update.customFields or {})
     if "ownerAccountNumber" in given:

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from billfold.orders.models import CreateOrder, NewAccount, OrderSubscription, PreviewOrder
     from billfold.orders.register import Register, Row
 
-PREVIEWED: Final = "PREVIEW"
-"""The account of a preview for a customer that does not exist yet."""
-
 
 @dataclass
 class Placed:
@@ -47,6 +44,8 @@ def place(register: Register, line: int, request: CreateOrder | PreviewOrder, to
         OrderError: the book does not allow it.
     """
     number = request.orderNumber or register.numbers.new("order")
+    if register["orders"].get(number):
+        raise OrderError("orderNumber", f"belongs to the order {number!r}, which is in the book.")
     account = _account(register, request)
     order = blank("orders") | {
         "order_number": number,
@@ -60,9 +59,10 @@ def place(register: Register, line: int, request: CreateOrder | PreviewOrder, to
     placed = Placed(line, number, account)
     if options := request.processingOptions:
         placed.warnings += [f"'processingOptions.{name}': billfold moves no money." for name in options.payments()]
-    tokens: dict[str, str] = {}
+    tokens: dict[tuple[str, str], str] = {}
     for at, entry in enumerate(request.subscriptions or ()):
         _do_all(register, order, entry, f"subscriptions[{at}]", placed, tokens, today)
+    _settle_cycle_day(register, request, account)
     for at, item in enumerate(request.orderLineItems or ()):
         path = f"orderLineItems[{at}]"
         row = lines.add(register, order, item.itemNumber or str(at + 1), item, path, tokens)
@@ -79,16 +79,17 @@ def _account(register: Register, request: CreateOrder | PreviewOrder) -> str:
             raise OrderError("existingAccountNumber", f"names {request.existingAccountNumber!r}, which is canceled.")
         return request.existingAccountNumber
     if (new := getattr(request, "newAccount", None)) is not None:
-        return _new_account(register, new, request)
+        return _new_account(register, new)
     info = getattr(request, "previewAccountInfo", None)
     if info is None:
         raise OrderError("existingAccountNumber", "is required.")
-    row = {"account_number": PREVIEWED, "currency": info.currency, "bill_cycle_day": info.billCycleDay or 1}
+    number = register.numbers.new("account")
+    row = {"account_number": number, "currency": info.currency, "bill_cycle_day": info.billCycleDay or 1}
     register.put("accounts", blank("accounts") | row | (info.customFields or {}))
-    return PREVIEWED
+    return number
 
 
-def _new_account(register: Register, new: NewAccount, request: CreateOrder | PreviewOrder) -> str:
+def _new_account(register: Register, new: NewAccount) -> str:
     number = new.accountNumber or register.numbers.new("account")
     if register["accounts"].get(number):
         raise OrderError("newAccount.accountNumber", f"names {number!r}, which is in the book already.")
@@ -102,7 +103,7 @@ def _new_account(register: Register, new: NewAccount, request: CreateOrder | Pre
             "account_number": number,
             "name": new.name,
             "currency": new.currency,
-            "bill_cycle_day": new.billCycleDay or _first_day(register, request),
+            "bill_cycle_day": new.billCycleDay or 1,
             "bill_to_contact": new.billToContact.label if new.billToContact else None,
             "sold_to_contact": sold_to.label if sold_to else None,
             "payment_term": new.paymentTerm,
@@ -116,19 +117,24 @@ def _new_account(register: Register, new: NewAccount, request: CreateOrder | Pre
     return number
 
 
-def _first_day(register: Register, request: CreateOrder | PreviewOrder) -> int:
-    """A bill cycle day of 0 means the day on which the first recurring charge begins (spec/bill_run.md C18)."""
-    for entry in request.subscriptions or ():
-        for action in entry.orderActions:
-            if action.createSubscription is None:
-                continue
-            dates = Dates.of(action.triggerDates)
-            for plan in action.createSubscription.ratePlans:
-                for charge in register.rate_plans.get(plan.productRatePlanId or "", ()):
-                    day = dates.at(charge["trigger_event"])
-                    if charge["charge_type"] == "Recurring" and day:
-                        return day.day
-    return 1
+def _settle_cycle_day(register: Register, request: CreateOrder | PreviewOrder, account: str) -> None:
+    """A new account's bill cycle day of 0 means the day on which its first recurring charge begins (C18)."""
+    new = getattr(request, "newAccount", None) or getattr(request, "previewAccountInfo", None)
+    if new is None or new.billCycleDay:
+        return
+    fresh = (charge for _, charge in register["rate_plan_charges"].fresh() if charge["charge_type"] == "Recurring")
+    starts = [charge["effective_start_date"] for charge in fresh if charge["effective_start_date"]]
+    if starts:
+        row = register.account(account, "newAccount")
+        register.put("accounts", row | {"bill_cycle_day": min(starts).day})
+
+
+def _refuse_stranger(register: Register, order: Row, number: str, path: str) -> None:
+    """An order changes what its account owns or pays for."""
+    row = register["subscriptions"].get(number)
+    if row and order["account_number"] not in {row["account_number"], row["invoice_owner_account_number"]}:
+        said = f"names {number!r}, which account {order['account_number']!r} neither owns nor pays for."
+        raise OrderError(f"{path}.subscriptionNumber", said)
 
 
 def _do_all(  # noqa: PLR0913, PLR0917 - what all actions of one subscription share
@@ -137,10 +143,11 @@ def _do_all(  # noqa: PLR0913, PLR0917 - what all actions of one subscription sh
     entry: OrderSubscription,
     path: str,
     placed: Placed,
-    tokens: dict[str, str],
+    tokens: dict[tuple[str, str], str],
     today: date,
 ) -> None:
     number = _subscription_number(register, entry)
+    _refuse_stranger(register, order, number, path)
     for at, action in enumerate(entry.orderActions):
         where = f"{path}.orderActions[{at}]"
         step = Step(register, order, where, number, Dates.of(action.triggerDates), today, tokens)
@@ -177,7 +184,7 @@ def _do(step: Step, action: OrderAction, entry: OrderSubscription) -> date | Non
     """One action; returns the day from which it counts."""
     if (body := action.createSubscription) is not None:
         if body.uniqueToken:
-            step.tokens[body.uniqueToken] = step.subscription
+            step.tokens["subscription", body.uniqueToken] = step.subscription
         subscriptions.create(step.below("createSubscription"), body, entry.customFields or {})
         return step.dates.contract
     status = step.row()["status"]

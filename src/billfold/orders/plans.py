@@ -41,8 +41,11 @@ def subscribe(step: Step, plan: RatePlan) -> None:
         path = step.at(f"chargeOverrides[{overrides[stranger][0]}]", "productRatePlanChargeId")
         raise OrderError(path, f"names {stranger!r}, which is no charge of the rate plan {plan.productRatePlanId!r}.")
     number = plan.subscriptionRatePlanNumber or step.register.numbers.new("rate_plan")
+    if step.register.knows_rate_plan(number):
+        raise OrderError(step.at("subscriptionRatePlanNumber"), f"names {number!r}, which is in the book already.")
+    step.register.rate_plan_numbers.put(number, True)  # noqa: FBT003 - a value by key
     if plan.uniqueToken:
-        step.tokens[plan.uniqueToken] = number
+        step.tokens["rate plan", plan.uniqueToken] = number
     for charge in catalog:
         place, override = overrides.get(charge["product_rate_plan_charge_id"], (0, None))
         if override or not plan.isAddingSubsetCharges:
@@ -72,7 +75,7 @@ def _number(step: Step, override: ChargeOverride | None) -> str:
     if step.register.knows_charge(number):
         raise OrderError(step.at("chargeNumber"), f"names {number!r}, which is in the book already.")
     if override and override.uniqueToken:
-        step.tokens[override.uniqueToken] = number
+        step.tokens["charge", override.uniqueToken] = number
     return number
 
 
@@ -156,7 +159,7 @@ def update(step: Step, body: UpdateProduct) -> date | None:
         _update(step.below(f"chargeUpdates[{place}]"), body, change)
     for place, removal in enumerate(body.chargeRemovals or ()):
         at = step.below(f"chargeRemovals[{place}]")
-        number = removal.chargeNumber or step.tokens.get(removal.uniqueToken or "")
+        number = removal.chargeNumber or step.tokens.get(("charge", removal.uniqueToken or ""))
         _end(at, _of_charge(at, body, number, None), at.within(step.effective(), at.path))
     return body.specificUpdateDate or step.dates.contract
 
@@ -169,7 +172,7 @@ def _label(step: Step, segments: Sequence[Row], custom: Row) -> None:
 
 
 def _update(step: Step, body: UpdateProduct, change: ChargeUpdate) -> None:
-    number = change.chargeNumber or step.tokens.get(change.uniqueToken or "")
+    number = change.chargeNumber or step.tokens.get(("charge", change.uniqueToken or ""))
     segments = _of_charge(step, body, number, change.productRatePlanChargeId)
     last = segments[-1]
     changes = _priced(step.below("pricing"), last, change.pricing) | (change.customFields or {})
@@ -226,7 +229,7 @@ def _end(step: Step, segments: Sequence[Row], day: date) -> None:
 
 def _own_plan(step: Step, body: UpdateProduct | RemoveProduct) -> str | None:
     """The number of the rate plan that an action names, if it names one."""
-    token = step.tokens.get(body.uniqueToken or "")
+    token = step.tokens.get(("rate plan", body.uniqueToken or ""))
     return body.ratePlanId or body.subscriptionRatePlanNumber or token
 
 

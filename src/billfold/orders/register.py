@@ -6,75 +6,29 @@ Whatever an order changes is kept or dropped as a whole, so that a bad one leave
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from billfold.contracts import TABLES, columns, keys
-from billfold.orders.errors import not_found
+from billfold.orders.errors import OrderError, not_found
+from billfold.orders.kept import Kept
+from billfold.orders.numbers import Numbers
 from billfold.rows import Only, collected
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from billfold.book import State
 
 Row = dict[str, Any]
-K = TypeVar("K", bound="Hashable")
-V = TypeVar("V")
 
 CHANGED: Final = ("accounts", "subscriptions", "rate_plan_charges", "orders", "order_actions", "order_line_items")
 """Tables that orders write, parents first."""
 
 REVIEWED: Final = ("subscriptions", "rate_plan_charges")
 """Those whose changes concern charges that stood before; a new account has none yet."""
-
-
-class Kept(Generic[K, V]):
-    """Values by key. What an order puts in counts for it at once, and for the others once it is kept."""
-
-    def __init__(self, stored: Mapping[K, V]) -> None:
-        """Begin with what the book has."""
-        self._values = dict(stored)
-        self._stored = stored.keys()
-        self._fresh: dict[K, V] = {}
-        self.changed: dict[K, int] = {}
-        """The line of the order that last changed a key, in the order of the first changes."""
-
-    def known(self) -> set[K]:
-        """Keys that the book has."""
-        return set(self._stored)
-
-    def get(self, key: K) -> V | None:
-        """The value as this order sees it."""
-        return self._fresh[key] if key in self._fresh else self._values.get(key)
-
-    def put(self, key: K, value: V) -> None:
-        """A new value, for this order."""
-        self._fresh[key] = value
-
-    def fresh(self) -> Iterator[tuple[K, V]]:
-        """What this order has put in so far."""
-        yield from self._fresh.items()
-
-    def keep(self, line: int) -> None:
-        """This order is done: its values count for all later ones."""
-        self._values |= self._fresh
-        self.changed |= dict.fromkeys(self._fresh, line)
-        self._fresh = {}
-
-    def drop(self) -> None:
-        """This order is not done: it changes nothing."""
-        self._fresh = {}
-
-    @property
-    def replaces(self) -> bool:
-        """Whether any changed value was in the book before."""
-        return any(key in self._stored for key in self.changed)
-
-    def rows(self) -> list[tuple[V, int]]:
-        """Changed values, each with the line of the order that changed it last."""
-        return [(self._values[key], line) for key, line in self.changed.items()]
 
 
 @dataclass
@@ -90,6 +44,9 @@ class Wanted:
     charges: set[str] = field(default_factory=set)
     """Numbers that new charges are to have."""
 
+    rate_plan_numbers: set[str] = field(default_factory=set)
+    """Numbers that rate plans of new subscriptions are to have."""
+
     lines: set[str] = field(default_factory=set)
     """Order lines that are given back or changed, as `order number/item number`."""
 
@@ -104,15 +61,51 @@ class Register:
         self._read_parties(wanted)
         self._read_charges(wanted)
         self._read_orders(wanted)
-        self.numbers = Numbers(state)
+        self._customs: Kept[tuple[str, str], tuple[str, str]] = Kept(self._known_customs())
+        named = {
+            "account": wanted.accounts,
+            "order": wanted.orders,
+            "subscription": wanted.subscriptions,
+            "rate_plan": wanted.rate_plan_numbers,
+            "charge": wanted.charges,
+        }
+        self.numbers = Numbers(state, named)
 
     def __getitem__(self, table: str) -> Kept[Any, Row]:
         """Rows of a table, by key; a key of several columns is a tuple."""
         return self.tables[table]
 
     def put(self, table: str, row: Row) -> None:
-        """A new or changed row."""
+        """A new or changed row.
+
+        Raises:
+            OrderError: a custom field of it is not what the book has under that name.
+        """
+        if len(row) > len(_BLANKS[table]):
+            self._check_customs(table, row)
         self.tables[table].put(self._key(table, row), row)
+
+    def key(self, table: str, row: Row) -> Any:  # noqa: ANN401 - a text, or a tuple of several columns
+        """The key of a row."""
+        return self._key(table, row)
+
+    def _known_customs(self) -> dict[tuple[str, str], tuple[str, str]]:
+        """Spellings of the book's custom fields, by table and name without regard to case."""
+        names = ((t, n) for t in CHANGED for n in self.state.read(t).collect_schema().names() if n.endswith("__c"))
+        return {(table, name.casefold()): (name, "") for table, name in names}
+
+    def _check_customs(self, table: str, row: Row) -> None:
+        """A custom field keeps its spelling and, from the first order that has it, its kind."""
+        for name, value in row.items():
+            if value is None or not name.endswith("__c"):
+                continue
+            kind = _kind(value)
+            spelling, known = self._customs.get((table, name.casefold())) or (name, kind)
+            if spelling != name:
+                raise OrderError(f"customFields.{name}", f"differs only by case from {spelling!r}, which {table} have.")
+            if known not in {"", kind} and (known, kind) not in _FITTING:
+                raise OrderError(f"customFields.{name}", f"is {kind}, but {table} have {known} under that name.")
+            self._customs.put((table, name.casefold()), (spelling, known))
 
     def keep(self, line: int) -> None:
         """The order of this line is done."""
@@ -126,7 +119,8 @@ class Register:
 
     def _all(self) -> Iterator[Kept[Any, Any]]:
         yield from self.tables.values()
-        yield from (self.of_subscription, self.returned, self.keys, self.numbers.counters)
+        yield from (self.of_subscription, self.rate_plan_numbers, self.returned, self.keys, self._customs)
+        yield self.numbers.counters
 
     def account(self, number: str, path: str) -> Row:
         """An account that an order names."""
@@ -143,6 +137,10 @@ class Register:
         """Lines with this id among those that were wanted; two, if someone numbers lines with slashes."""
         found = (self["order_line_items"].get(name) for name in self._called.get(line_id, ()))
         return [row for row in found if row is not None]
+
+    def knows_rate_plan(self, number: str) -> bool:
+        """Whether a rate plan of a subscription has this number already."""
+        return self.rate_plan_numbers.get(number) is not None
 
     def knows_charge(self, number: str) -> bool:
         """Whether a charge has this number already."""
@@ -180,6 +178,8 @@ class Register:
         self.billed_through = {(r["charge_number"], r["segment"]): r["charged_through_date"] for r in progress}
         self._store("order_actions", ())
         self._taken = {r["charge_number"] for r in self._rows("rate_plan_charges", "charge_number", wanted.charges)}
+        plans = self._rows("rate_plan_charges", "rate_plan_number", wanted.rate_plan_numbers)
+        self.rate_plan_numbers: Kept[str, bool] = Kept({r["rate_plan_number"]: True for r in plans})
         sold = {r["product_rate_plan_charge_id"] for r in charges} - {None}
         self._read_catalog(wanted.rate_plans, wanted.catalog_charges | sold)
 
@@ -197,7 +197,8 @@ class Register:
         self._store("orders", [*orders, *keyed])
         self.keys: Kept[str, str] = Kept({r["idempotency_key"]: r["order_number"] for r in keyed})
         lines = self._lines(wanted.lines)
-        self._store("order_line_items", lines)
+        there = self._rows("order_line_items", "order_number", wanted.orders)
+        self._store("order_line_items", [*there, *lines])
         self._called: dict[str, list[tuple[str, str]]] = {}
         for row in lines:
             self._called.setdefault(row.pop("_id"), []).append((row["order_number"], row["item_number"]))
@@ -241,52 +242,17 @@ class Register:
         return row[names[0]] if len(names) == 1 else tuple(row[n] for n in names)
 
 
-class Numbers:
-    """New numbers, each kind counted on from where the book stands; those that a book already has are left out."""
-
-    _KINDS: Final = {
-        "account": ("A", "accounts", "account_number"),
-        "order": ("O-", "orders", "order_number"),
-        "subscription": ("A-S", "subscriptions", "subscription_number"),
-        "rate_plan": ("RP-", "rate_plan_charges", "rate_plan_number"),
-        "charge": ("C-", "rate_plan_charges", "charge_number"),
-    }
-
-    def __init__(self, state: State) -> None:
-        """Count on from the counters of a state of the book."""
-        self._state = state
-        self.counters: Kept[str, int] = Kept({})
-        self._given = state.counters()
-        self._starts: dict[str, int] = {}
-
-    def new(self, kind: str) -> str:
-        """The next number of a kind, such as O-00000001."""
-        last = self.counters.get(kind)
-        if last is None and kind not in self._starts:
-            self._starts[kind] = self._start(kind)
-        following = (self._starts[kind] if last is None else last) + 1
-        self.counters.put(kind, following)
-        return f"{self._KINDS[kind][0]}{following:08d}"
-
-    def after(self) -> dict[str, int]:
-        """The counters that have changed."""
-        changed = {_counter(kind): self.counters.get(kind) for kind in self.counters.changed}
-        return {name: value for name, value in changed.items() if value is not None}
-
-    def _start(self, kind: str) -> int:
-        """The last number that was given out, or that someone has loaded; equal lengths sort like numbers."""
-        prefix, table, column = self._KINDS[kind]
-        given = self._given.get(_counter(kind), 0)
-        name = pl.col(column)
-        later = self._state.read(table).filter(name > f"{prefix}{given:08d}", name < f"{prefix}:").select(column)
-        digits = name.str.strip_prefix(prefix).str.extract(r"^(\d{8,17})$").cast(pl.Int64)
-        found = collected(later.select(digits.max())).item()
-        return max(given, found or 0)
+def _kind(value: object) -> str:
+    """What a custom field's value is, for people."""
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int):
+        return "a whole number"
+    return "a number" if isinstance(value, Decimal) else "text"
 
 
-def _counter(kind: str) -> str:
-    """The name of a counter; with a point, so that no prefix of document numbers can be the same."""
-    return f"number.{kind}"
+_FITTING: Final = frozenset({("text", "a whole number"), ("a number", "a whole number")})
+"""Kinds of fields, and what they can hold besides their own."""
 
 
 def blank(table: str) -> Row:

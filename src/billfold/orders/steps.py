@@ -54,8 +54,8 @@ class Step:
     subscription: str
     dates: Dates
     today: date
-    tokens: dict[str, str] = field(default_factory=dict)
-    """Names that an order gives to what it makes, until it has a number: of rate plans, charges and subscriptions."""
+    tokens: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Names that an order gives to what it makes, by kind (rate plan, charge, subscription), until it has a number."""
 
     def at(self, *names: str) -> str:
         """The path of a field below the action."""

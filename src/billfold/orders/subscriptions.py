@@ -221,6 +221,8 @@ def term_of(term: InitialTerm | LastTerm, start: date, path: str) -> Row:
 def _last_term(term: LastTerm, row: Row, start: date, path: str) -> Row:
     """The present term, changed."""
     if term.termType is None and not (term.period or term.endDate):
+        if term.startDate and row["term_end_date"] and term.startDate >= row["term_end_date"]:
+            raise OrderError(f"{path}.startDate", f"is {term.startDate}, but the term ends on {row['term_end_date']}.")
         return {"term_start_date": term.startDate or row["term_start_date"]}
     return term_of(term, start, path)
 
@@ -239,6 +241,7 @@ def _billed_through(step: Step) -> date | None:
     found = [
         through.get((c["charge_number"], c["segment"])) or c["charged_through_date"]
         for c in step.register.charges_of(step.subscription)
+        if c["charge_type"] != "OneTime"
     ]
     return max((day for day in found if day), default=None)
 

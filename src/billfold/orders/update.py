@@ -62,7 +62,7 @@ def update(
             row = bill_run_row(receipt, request, state.head.digest, started, clock())
             changes = merged([*changes, *receipt.changes(), Change("bill_runs", row)])
             message, counters = message_of(receipt.bill_run_number, orders=True), dict(after)
-    if changes:
+    if any(c.rows.height for c in changes):
         book.commit(state.head, Commit(message, changes, counters))
     return _body(register, rows, receipt)
 

@@ -66,6 +66,7 @@ def _add_plans(keys: Wanted, request: Order) -> None:
             plans = list(action.createSubscription.ratePlans) if action.createSubscription else []
             plans += [action.addProduct] if action.addProduct else []
             keys.rate_plans.update(p.productRatePlanId for p in plans if p.productRatePlanId)
+            keys.rate_plan_numbers.update(p.subscriptionRatePlanNumber for p in plans if p.subscriptionRatePlanNumber)
             keys.charges.update(o.chargeNumber for p in plans for o in p.chargeOverrides or () if o.chargeNumber)
 
 
@@ -75,14 +76,14 @@ def parts(state: State, orders: Sequence[Parsed[CreateOrder]]) -> list[list[Pars
     A file does what its orders would do one after another. Orders of a part share their billing options. An order
     waits for an earlier one that is billed and names the same account, subscription or order.
     """
-    payers = _payers(state, {n for o in orders if o.request for n in _subscriptions(o.request)})
+    parties = _parties(state, {n for o in orders if o.request for n in _subscriptions(o.request)})
     newest: dict[str, tuple[int, bool]] = {}
     grouped: dict[tuple[int, str], list[Parsed[CreateOrder]]] = {}
     for order in orders:
         if order.request is None:
             continue
-        _add_payers(payers, order.request)
-        options, names = _options(order.request), set(_names(order.request, payers))
+        _add_parties(parties, order.request)
+        options, names = _options(order.request), set(_names(order.request, parties))
         wave = max((newest[n][0] + newest[n][1] for n in names if n in newest), default=0)
         newest |= dict.fromkeys(names, (wave, bool(options)))
         grouped.setdefault((wave, options), []).append(order)
@@ -102,27 +103,26 @@ def _options(request: CreateOrder) -> str:
     return f"{dates} {billing and billing.generateDraftInvoice} {billing and billing.chargeTypeToExclude}"
 
 
-def _add_payers(payers: dict[str, set[str]], request: CreateOrder) -> None:
-    """The accounts that may get the documents of a subscription once the order is done."""
-    account = request.existingAccountNumber or (request.newAccount and request.newAccount.accountNumber)
+def _add_parties(parties: dict[str, set[str]], request: CreateOrder) -> None:
+    """The accounts that may own a subscription or get its documents once the order is done."""
+    account = request.newAccount.accountNumber if request.newAccount else request.existingAccountNumber
     for entry in request.subscriptions or ():
         for action in entry.orderActions:
             body, transfer = action.createSubscription, action.ownerTransfer
             number = entry.subscriptionNumber or (body and body.subscriptionNumber)
-            payer = (body and (body.invoiceOwnerAccountNumber or account)) or (
-                transfer and transfer.destinationInvoiceAccountNumber
-            )
-            if number and payer:
-                payers.setdefault(number, set()).add(payer)
+            found = [body.invoiceOwnerAccountNumber or account, body.subscriptionOwnerAccountNumber] if body else []
+            found += [transfer.destinationAccountNumber, transfer.destinationInvoiceAccountNumber] if transfer else []
+            if number:
+                parties.setdefault(number, set()).update(party for party in found if party)
 
 
-def _names(request: CreateOrder, payers: dict[str, set[str]]) -> Iterator[str]:
+def _names(request: CreateOrder, parties: dict[str, set[str]]) -> Iterator[str]:
     for number in _accounts(request):
         yield f"account {number}"
     for number in _subscriptions(request):
         yield f"subscription {number}"
-        for payer in payers.get(number, ()):
-            yield f"account {payer}"
+        for party in parties.get(number, ()):
+            yield f"account {party}"
     for line in request.orderLineItems or ():
         if line.originalOrderNumber:
             yield f"order {line.originalOrderNumber}"
@@ -132,12 +132,12 @@ def _names(request: CreateOrder, payers: dict[str, set[str]]) -> Iterator[str]:
         yield f"key {request.idempotencyKey}"
 
 
-def _payers(state: State, subscriptions: set[str]) -> dict[str, set[str]]:
-    """The accounts that get the documents of subscriptions of the book."""
+def _parties(state: State, subscriptions: set[str]) -> dict[str, set[str]]:
+    """The accounts that own subscriptions of the book, and those that get their documents."""
     if not subscriptions:
         return {}
     named = Only(among=pl.Series("subscription_number", sorted(subscriptions)))
     rows = state.read("subscriptions", named).select(
-        "subscription_number", pl.coalesce("invoice_owner_account_number", "account_number")
+        "subscription_number", "account_number", "invoice_owner_account_number"
     )
-    return {number: {payer} for number, payer in collected(rows).iter_rows()}
+    return {number: {owner, payer} - {None} for number, owner, payer in collected(rows).iter_rows()}
