@@ -35,6 +35,8 @@ def order_create(
     from billfold.printing import working
 
     asked = files.orders(file, idempotency_key)
+    if out:
+        files.check(out)
     with Book(book_folder()) as book, working("order") as progress:
         answers = create(book, asked.orders, all_or_nothing=all_or_nothing, today=today(), progress=progress)
     if out:

@@ -49,6 +49,19 @@ def update(path: Path) -> Parsed[UpdateOrderLines]:
     return _only(path, found, several=several)
 
 
+def check(path: Path) -> None:
+    """See that answers can be saved, before anything is done.
+
+    Raises:
+        BillfoldError: nothing can be written there.
+    """
+    try:
+        path.open("a").close()
+    except OSError as e:
+        msg = f"{path} can't be written, so nothing was done: {e.strerror}."
+        raise BillfoldError(msg) from e
+
+
 def save(given: Sequence[Answer], path: Path) -> None:
     """Save answers as JSON lines, in the order of the requests."""
     lines = "".join(f"{answers.text({'line': a.line, **a.body})}\n" for a in given)

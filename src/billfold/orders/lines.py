@@ -144,6 +144,7 @@ def _give_back(register: Register, row: Row, path: str, before: Decimal = Decima
     sale = register["order_line_items"].get(name)
     if sale is None:
         raise not_found(f"{path}.originalOrderLineItemNumber", "order line", line_id(*name))
+    _refuse_other(register, row, sale, path)
     returned = (register.returned.get(name) or 0) - before
     left = available(sale, returned)
     if row["item_state"] != "Canceled" and row["quantity"] > left:
@@ -151,6 +152,20 @@ def _give_back(register: Register, row: Row, path: str, before: Decimal = Decima
         said = f"is {wanted}, but only {there} of {line_id(*name)} can be given back (it is {sale['item_state']})."
         raise OrderError(f"{path}.quantity", said)
     register.returned.put(name, returned + (row["quantity"] if row["item_state"] != "Canceled" else 0))
+
+
+def _refuse_other(register: Register, row: Row, sale: Row, path: str) -> None:
+    """What is given back goes to the account that paid for it, in the currency of the sale."""
+    payer, paid = (r["invoice_owner_account_number"] or r["account_number"] for r in (row, sale))
+    if payer != paid:
+        said = f"names a line that account {paid!r} was billed for, not {payer!r}."
+        raise OrderError(f"{path}.originalOrderLineItemNumber", said)
+    account = register["accounts"].get(paid) or {}
+    given, sold = (r["currency"] or account.get("currency") for r in (row, sale))
+    if given != sold:
+        raise OrderError(f"{path}.currency", f"is {given}, but the sale was in {sold}.")
+    if (row["amount_per_unit"] or 0) < 0 or (row["list_price_per_unit"] or 0) < 0:
+        raise OrderError(f"{path}.amountPerUnit", "must not be negative in a return, which is a credit already.")
 
 
 def _price(row: Row, path: str) -> None:
@@ -184,9 +199,12 @@ def change(register: Register, update: OrderLineUpdate, path: str) -> Row:
     if len(rows) != 1:
         raise not_found(f"{path}.id", "order line", update.id)
     row = rows[0]
-    said = _COLUMNS.keys() & update.model_fields_set
-    given = {name for name in said if name in _CLEARABLE or getattr(update, name) is not None}
+    named = _COLUMNS.keys() & update.model_fields_set
+    given = {name for name in named if name in _CLEARABLE or getattr(update, name) is not None}
     _refuse_locked(row, update, given, path)
+    if row["item_state"] == "SentToBilling" and update.itemState == "Complete" and not register.is_billed(row):
+        said = f"can't be Complete: {update.id} was sent to billing and is not billed yet."
+        raise OrderError(f"{path}.itemState", said)
     known_set(register, update.sequenceSetId, f"{path}.sequenceSetId")
     if update.ownerAccountNumber:
         register.account(update.ownerAccountNumber, f"{path}.ownerAccountNumber")

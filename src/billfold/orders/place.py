@@ -68,15 +68,24 @@ def place(register: Register, line: int, request: CreateOrder | PreviewOrder, to
         row = lines.add(register, order, item.itemNumber or str(at + 1), item, path, tokens)
         placed.items.append(row)
         placed.owners.add(row["invoice_owner_account_number"] or row["account_number"])
+    if request.processingOptions and request.processingOptions.runBilling:
+        _refuse_inactive(register, placed)
     return placed
+
+
+def _refuse_inactive(register: Register, placed: Placed) -> None:
+    """Only active accounts are billed: an order that asks for its bill would wait for ever, and nobody would notice."""
+    for owner in sorted(placed.owners):
+        status = (register["accounts"].get(owner) or {}).get("status", "Active")
+        if status != "Active":
+            said = f"can't be done: account {owner!r} would be billed, and is {status}."
+            raise OrderError("processingOptions.runBilling", said)
 
 
 def _account(register: Register, request: CreateOrder | PreviewOrder) -> str:
     """The order's account: one of the book, a new one, or one made up for a preview."""
     if request.existingAccountNumber:
-        row = register.account(request.existingAccountNumber, "existingAccountNumber")
-        if row["status"] == "Canceled":
-            raise OrderError("existingAccountNumber", f"names {request.existingAccountNumber!r}, which is canceled.")
+        register.account(request.existingAccountNumber, "existingAccountNumber")
         return request.existingAccountNumber
     if (new := getattr(request, "newAccount", None)) is not None:
         return _new_account(register, new)

@@ -36,7 +36,7 @@ def subscribe(step: Step, plan: RatePlan) -> None:
     catalog = step.register.rate_plans.get(plan.productRatePlanId or "", [])
     if not catalog:
         raise not_found(step.at("productRatePlanId"), "rate plan", str(plan.productRatePlanId))
-    overrides = {o.productRatePlanChargeId: (place, o) for place, o in enumerate(plan.chargeOverrides or ())}
+    overrides = _overrides(step, plan)
     for stranger in overrides.keys() - {c["product_rate_plan_charge_id"] for c in catalog}:
         path = step.at(f"chargeOverrides[{overrides[stranger][0]}]", "productRatePlanChargeId")
         raise OrderError(path, f"names {stranger!r}, which is no charge of the rate plan {plan.productRatePlanId!r}.")
@@ -51,6 +51,17 @@ def subscribe(step: Step, plan: RatePlan) -> None:
         if override or not plan.isAddingSubsetCharges:
             own = {"rate_plan_number": number, **(plan.customFields or {})}
             _add(step.below(f"chargeOverrides[{place}]") if override else step, charge, override, own)
+
+
+def _overrides(step: Step, plan: RatePlan) -> dict[str, tuple[int, ChargeOverride]]:
+    """What is overridden, by catalog charge, each once."""
+    found: dict[str, tuple[int, ChargeOverride]] = {}
+    for place, override in enumerate(plan.chargeOverrides or ()):
+        if override.productRatePlanChargeId in found:
+            path = step.at(f"chargeOverrides[{place}]", "productRatePlanChargeId")
+            raise OrderError(path, f"comes twice: {override.productRatePlanChargeId!r} was overridden before.")
+        found[override.productRatePlanChargeId] = place, override
+    return found
 
 
 def _add(step: Step, catalog: Row, override: ChargeOverride | None, own: Row) -> None:
@@ -100,7 +111,7 @@ def _begins(step: Step, row: Row, trigger: TriggerParams | None) -> date | None:
     if trigger is None or trigger.specificTriggerDate is None:
         said = "is needed, since the charge starts on a date of its own."
         raise OrderError(step.at("startDate", "specificTriggerDate"), said, MISSING)
-    return trigger.specificTriggerDate
+    return step.within(trigger.specificTriggerDate, step.at("startDate", "specificTriggerDate"))
 
 
 def _ends(step: Step, end: EndConditions, row: Row, start: date | None) -> date | None:
@@ -196,7 +207,7 @@ def _refuse_beyond(step: Step, last: Row, day: date) -> None:
         raise OrderError(step.path, f"would change {number} on {day}, but it has begun or changed on {start} already.")
     if last["effective_end_date"] and day >= last["effective_end_date"]:
         raise OrderError(step.path, f"would change {number} on {day}, but it ends on {last['effective_end_date']}.")
-    through = step.register.billed_through.get((number, last["segment"])) or last["charged_through_date"]
+    through = step.billed_through(last)
     if last["charge_type"] == "Usage" and through and day < through:
         raise OrderError(step.path, f"would change {number} on {day}, but its usage is billed up to {through}.")
 
@@ -236,6 +247,10 @@ def _own_plan(step: Step, body: UpdateProduct | RemoveProduct) -> str | None:
 def _of_plan(step: Step, body: UpdateProduct | RemoveProduct) -> list[Row]:
     """All segments of a subscription's rate plan: by its own number, or by that of the catalog."""
     number, product = _own_plan(step, body), getattr(body, "productRatePlanId", None)
+    if not number and not product:
+        raise OrderError(
+            step.at("ratePlanId"), "is needed, or another field that says which rate plan is meant.", MISSING
+        )
     charges = step.register.charges_of(step.subscription)
     if number:
         found = [c for c in charges if c["rate_plan_number"] == number]
@@ -243,6 +258,8 @@ def _of_plan(step: Step, body: UpdateProduct | RemoveProduct) -> list[Row]:
         found = [c for c in charges if step.register.rate_plan_of(c) == product and product]
     if not found:
         raise not_found(step.path, f"rate plan of {step.subscription}", str(number or product))
+    if len(plans := sorted({str(c["rate_plan_number"]) for c in found})) > 1:
+        raise OrderError(step.path, f"means several rate plans ({', '.join(plans)}): name one by ratePlanId.")
     return found
 
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from billfold.contracts import TABLES, columns, keys
-from billfold.orders.errors import OrderError, not_found
+from billfold.orders.errors import INVALID, OrderError, not_found
 from billfold.orders.kept import Kept
 from billfold.orders.numbers import Numbers
 from billfold.rows import Only, collected
+from billfold.steps.load import billed_order_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -100,6 +101,9 @@ class Register:
             if value is None or not name.endswith("__c"):
                 continue
             kind = _kind(value)
+            if not _fits(value):
+                said = f"is {value}: whole numbers have at most 18 digits, others 9 behind the point; write it as text."
+                raise OrderError(f"customFields.{name}", said, INVALID)
             spelling, known = self._customs.get((table, name.casefold())) or (name, kind)
             if spelling != name:
                 raise OrderError(f"customFields.{name}", f"differs only by case from {spelling!r}, which {table} have.")
@@ -123,15 +127,26 @@ class Register:
         yield self.numbers.counters
 
     def account(self, number: str, path: str) -> Row:
-        """An account that an order names."""
+        """An account that an order names, or has to do with.
+
+        Raises:
+            OrderError: it is not in the book, or canceled.
+        """
         if (row := self["accounts"].get(number)) is None:
             raise not_found(path, "account", number)
+        if row["status"] == "Canceled":
+            raise OrderError(path, f"names the account {number!r}, which is canceled.")
         return row
 
     def charges_of(self, subscription: str) -> list[Row]:
         """All charge segments of a subscription, in order."""
         names = self.of_subscription.get(subscription) or ()
         return [row for name in names if (row := self["rate_plan_charges"].get(name)) is not None]
+
+    def is_billed(self, line: Row) -> bool:
+        """Whether an order line is on a document that counts."""
+        name = {c: line[c] for c in ("order_number", "item_number")}
+        return collected(billed_order_lines(self.state.read).filter(**name)).height > 0
 
     def lines_called(self, line_id: str) -> list[Row]:
         """Lines with this id among those that were wanted; two, if someone numbers lines with slashes."""
@@ -250,6 +265,18 @@ def _kind(value: object) -> str:
         return "a whole number"
     return "a number" if isinstance(value, Decimal) else "text"
 
+
+def _fits(value: object) -> bool:
+    """Whether a column can hold a number of a custom field as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return True
+    if isinstance(value, int):
+        return abs(value) < _MOST
+    return value.adjusted() < _DIGITS and value == round(value, _DECIMALS)
+
+
+_MOST: Final = 10**18
+_DIGITS, _DECIMALS = 19, 9
 
 _FITTING: Final = frozenset({("text", "a whole number"), ("a number", "a whole number")})
 """Kinds of fields, and what they can hold besides their own."""

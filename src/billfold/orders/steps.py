@@ -79,6 +79,11 @@ class Step:
         self.register.put("subscriptions", row)
         return row
 
+    def billed_through(self, charge: Row) -> date | None:
+        """The day, exclusive, up to which a charge segment was billed, here or elsewhere."""
+        here = self.register.billed_through.get((charge["charge_number"], charge["segment"]))
+        return here or charge["charged_through_date"]  # type: ignore[no-any-return]
+
     def effective(self) -> date:
         """The action's contract effective date.
 

@@ -149,8 +149,12 @@ def suspend(step: Step, body: Suspend) -> date:
         start, end = start_of(charge, row), charge["effective_end_date"]
         if start is None or (end is not None and end <= max(day, start)):
             continue
-        if charge["charge_type"] == "OneTime" and start < day:
+        through = step.billed_through(charge)
+        if charge["charge_type"] == "OneTime" and (through or start < day):
             continue
+        if charge["charge_type"] == "Usage" and through and day < through:
+            said = f"is {day}, but the usage of {charge['charge_number']} is billed up to {through}."
+            raise OrderError(step.at("suspendSpecificDate"), said)
         rested.append([charge["charge_number"], charge["segment"], str(start), end and str(end)])
         step.register.put("rate_plan_charges", charge | {"effective_end_date": max(day, start)})
     step.change(status="Suspended", suspension=json.dumps({"date": str(day), "charges": rested}, separators=(",", ":")))
@@ -167,6 +171,9 @@ def resume(step: Step, body: Resume) -> date:
     day = _resumed_on(step, body, suspended)
     if day < suspended:
         raise OrderError(step.at("resumeSpecificDate"), f"is {day}, before the suspension on {suspended}.")
+    if row["term_type"] == "TERMED" and row["term_end_date"] and day >= row["term_end_date"] and not body.extendsTerm:
+        said = f"is {day}, but the term ends on {row['term_end_date']}: extend it by extendsTerm, or renew it first."
+        raise OrderError(step.at("resumeSpecificDate"), said)
     by_name = {(c["charge_number"], c["segment"]): c for c in step.register.charges_of(step.subscription)}
     following = dict(sorted(by_name))
     for number, segment, start, end in rest["charges"]:
@@ -237,13 +244,8 @@ def _renewal(setting: str | None, terms: tuple[RenewalTerm, ...] | None) -> dict
 
 def _billed_through(step: Step) -> date | None:
     """The day, exclusive, up to which anything of the subscription was billed."""
-    through = step.register.billed_through
-    found = [
-        through.get((c["charge_number"], c["segment"])) or c["charged_through_date"]
-        for c in step.register.charges_of(step.subscription)
-        if c["charge_type"] != "OneTime"
-    ]
-    return max((day for day in found if day), default=None)
+    charges = (c for c in step.register.charges_of(step.subscription) if c["charge_type"] != "OneTime")
+    return max((day for day in map(step.billed_through, charges) if day), default=None)
 
 
 def _suspended_on(step: Step, body: Suspend, row: Row) -> date:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from billfold.book import State
-    from billfold.orders.models import CreateOrder, PreviewOrder
+    from billfold.orders.action_models import RatePlan
+    from billfold.orders.models import CreateOrder, OrderSubscription, PreviewOrder
     from billfold.orders.parsing import Parsed
 
     Order = CreateOrder | PreviewOrder
@@ -62,12 +63,19 @@ def _subscriptions(request: Order) -> Iterator[str]:
 
 def _add_plans(keys: Wanted, request: Order) -> None:
     for entry in request.subscriptions or ():
-        for action in entry.orderActions:
-            plans = list(action.createSubscription.ratePlans) if action.createSubscription else []
-            plans += [action.addProduct] if action.addProduct else []
+        if plans := list(_plans(entry)):
             keys.rate_plans.update(p.productRatePlanId for p in plans if p.productRatePlanId)
             keys.rate_plan_numbers.update(p.subscriptionRatePlanNumber for p in plans if p.subscriptionRatePlanNumber)
             keys.charges.update(o.chargeNumber for p in plans for o in p.chargeOverrides or () if o.chargeNumber)
+
+
+def _plans(entry: OrderSubscription) -> Iterator[RatePlan]:
+    """The rate plans that are subscribed to, at once or later."""
+    for action in entry.orderActions:
+        if action.createSubscription:
+            yield from action.createSubscription.ratePlans
+        if action.addProduct:
+            yield action.addProduct
 
 
 def parts(state: State, orders: Sequence[Parsed[CreateOrder]]) -> list[list[Parsed[CreateOrder]]]:
@@ -126,6 +134,10 @@ def _names(request: CreateOrder, parties: dict[str, set[str]]) -> Iterator[str]:
     for line in request.orderLineItems or ():
         if line.originalOrderNumber:
             yield f"order {line.originalOrderNumber}"
+    for entry in request.subscriptions or ():
+        for plan in _plans(entry):
+            yield from (f"rate plan {n}" for n in (plan.subscriptionRatePlanNumber,) if n)
+            yield from (f"charge {o.chargeNumber}" for o in plan.chargeOverrides or () if o.chargeNumber)
     if request.orderNumber:
         yield f"order {request.orderNumber}"
     if request.idempotencyKey:

@@ -136,7 +136,8 @@ def next_due(charges: pl.DataFrame) -> pl.Series:
     # A charge without a grid can't be rated: it is looked at, and parks its account, from its start on.
     parts.append(numbered.filter(pl.col("charge_type") != "OneTime", ~is_gridded()).select(row, at="start"))
     at = numbered.select(row).join(pl.concat(parts), on=row, how="left", maintain_order="left")["at"]
-    over = (pl.col("through") > pl.col("excess")).fill_null(value=False)
+    # What was billed too much of usage stays, and of one-time charges it is given back by this very run or never.
+    over = (pl.col("through") > pl.col("excess")).fill_null(value=False) & (pl.col("charge_type") == "Recurring")
     last = pl.date(9999, 12, 31)  # databases know no later day
     at = at.to_frame().select(pl.when(pl.col("at") <= last).then("at"))["at"]
     return charges.with_columns(at=at).select(
