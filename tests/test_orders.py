@@ -22,7 +22,6 @@ from order_inputs import (
     made,
     order,
     stock,
-    updated,
 )
 
 from billfold import Book, RunRequest, bill, create_order, preview_order
@@ -140,14 +139,6 @@ def test_numbers_that_no_column_holds_are_refused_alone(shop: Book, number: int 
     assert "write it as text" in second["reasons"][0]["message"]
 
 
-def test_a_line_that_was_sent_to_billing_is_complete_once_it_is_billed(shop: Book) -> None:
-    done(shop, order(orderNumber="W", orderLineItems=[line()]))
-    complete = {"id": "W/1", "itemState": "Complete"}
-    assert "is not billed yet" in updated(shop, complete)["reasons"][0]["message"]
-    bill(shop, RunRequest(target_date=date(2024, 1, 31), invoice_date=date(2024, 1, 31)))
-    assert updated(shop, complete)["success"] is True
-
-
 @pytest.mark.parametrize(
     ("buyer", "fields", "said"),
     [
@@ -181,12 +172,6 @@ def test_one_of_two_equal_rate_plans_is_removed_by_its_number(shop: Book) -> Non
     by_product = action("RemoveProduct", "2024-03-01", productRatePlanId="FEE")
     assert "RP-00000001, RP-00000002" in refused(shop, change("S-1", by_product))
     done(shop, change("S-1", action("RemoveProduct", "2024-03-01", ratePlanId="RP-00000002")))
-
-
-def test_a_charge_does_not_begin_before_its_subscription(shop: Book) -> None:
-    early = {"triggerEvent": "SpecificDate", "specificTriggerDate": "2023-11-01"}
-    plan = {"productRatePlanId": "FEE", "chargeOverrides": [{"productRatePlanChargeId": "fee", "startDate": early}]}
-    assert "begins on 2024-01-01" in refused(shop, order(subscriptions=[entry("S-1", create_subscription(plan))]))
 
 
 def test_accounts_change_only_what_they_own_or_pay_for(shop: Book) -> None:

@@ -202,9 +202,6 @@ def change(register: Register, update: OrderLineUpdate, path: str) -> Row:
     named = _COLUMNS.keys() & update.model_fields_set
     given = {name for name in named if name in _CLEARABLE or getattr(update, name) is not None}
     _refuse_locked(row, update, given, path)
-    if row["item_state"] == "SentToBilling" and update.itemState == "Complete" and not register.is_billed(row):
-        said = f"can't be Complete: {update.id} was sent to billing and is not billed yet."
-        raise OrderError(f"{path}.itemState", said)
     known_set(register, update.sequenceSetId, f"{path}.sequenceSetId")
     if update.ownerAccountNumber:
         register.account(update.ownerAccountNumber, f"{path}.ownerAccountNumber")

@@ -111,7 +111,7 @@ def _begins(step: Step, row: Row, trigger: TriggerParams | None) -> date | None:
     if trigger is None or trigger.specificTriggerDate is None:
         said = "is needed, since the charge starts on a date of its own."
         raise OrderError(step.at("startDate", "specificTriggerDate"), said, MISSING)
-    return step.within(trigger.specificTriggerDate, step.at("startDate", "specificTriggerDate"))
+    return trigger.specificTriggerDate
 
 
 def _ends(step: Step, end: EndConditions, row: Row, start: date | None) -> date | None:

@@ -16,7 +16,6 @@ from billfold.orders.errors import INVALID, OrderError, not_found
 from billfold.orders.kept import Kept
 from billfold.orders.numbers import Numbers
 from billfold.rows import Only, collected
-from billfold.steps.load import billed_order_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -142,11 +141,6 @@ class Register:
         """All charge segments of a subscription, in order."""
         names = self.of_subscription.get(subscription) or ()
         return [row for name in names if (row := self["rate_plan_charges"].get(name)) is not None]
-
-    def is_billed(self, line: Row) -> bool:
-        """Whether an order line is on a document that counts."""
-        name = {c: line[c] for c in ("order_number", "item_number")}
-        return collected(billed_order_lines(self.state.read).filter(**name)).height > 0
 
     def lines_called(self, line_id: str) -> list[Row]:
         """Lines with this id among those that were wanted; two, if someone numbers lines with slashes."""

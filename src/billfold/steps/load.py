@@ -52,7 +52,7 @@ def load(read: Read, settings: Mapping[str, str], request: RunRequest) -> Inputs
         processed=lambda ids: _processed(read, ids),
         order_line_items=order_lines,
         items=_items_that_count(read),
-        billed_order_lines=billed_order_lines(read),
+        billed_order_lines=_billed_order_lines(read),
         invoice_groups=collected(read("invoice_groups")),
         last_bills=_last_bills(read, settings, request),
         to_review=to_review,
@@ -158,7 +158,7 @@ def _last_bills(read: Read, settings: Mapping[str, str], request: RunRequest) ->
     return collected(bills.filter(latest).group_by(by).agg(pl.col("amount").sum()).sort(by))
 
 
-def billed_order_lines(read: Read) -> pl.LazyFrame:
+def _billed_order_lines(read: Read) -> pl.LazyFrame:
     """Order lines on documents that were not canceled."""
     frames = []
     for documents, items, key in (
