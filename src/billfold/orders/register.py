@@ -85,10 +85,6 @@ class Register:
             self._check_customs(table, row)
         self.tables[table].put(self._key(table, row), row)
 
-    def key(self, table: str, row: Row) -> Any:  # noqa: ANN401 - a text, or a tuple of several columns
-        """The key of a row."""
-        return self._key(table, row)
-
     def _known_customs(self) -> dict[tuple[str, str], tuple[str, str]]:
         """Spellings of the book's custom fields, by table and name without regard to case."""
         names = ((t, n) for t in CHANGED for n in self.state.read(t).collect_schema().names() if n.endswith("__c"))
