@@ -196,8 +196,6 @@ CONTRADICTIONS: Final[list[tuple[str, str, dict[str, Any]]]] = [
      {"transaction_start_date": LATER, "transaction_end_date": LONG_AGO}),
     ("sequence_sets", "invoices and credit memos need different prefixes",
      {"invoice_prefix": "X", "credit_memo_prefix": "X"}),
-    ("invoice_schedule_items", "an item has an amount or a percentage, not both",
-     {"amount": Decimal(1), "percentage": Decimal(1)}),
 ]  # fmt: skip
 
 

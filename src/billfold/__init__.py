@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from billfold.orders.api import create_order, preview_order
     from billfold.requests import RunRequest
     from billfold.run import bill, preview, retry
+    from billfold.schedules.api import create_schedule, execute_schedule, show_schedule, update_schedule
 
 __version__ = "0.1.0"
 
@@ -23,10 +24,14 @@ __all__ = [
     "bill",
     "cancel",
     "create_order",
+    "create_schedule",
+    "execute_schedule",
     "post",
     "preview",
     "preview_order",
     "retry",
+    "show_schedule",
+    "update_schedule",
 ]
 
 _HOMES = {
@@ -35,10 +40,14 @@ _HOMES = {
     "bill": "billfold.run",
     "cancel": "billfold.lifecycle",
     "create_order": "billfold.orders.api",
+    "create_schedule": "billfold.schedules.api",
+    "execute_schedule": "billfold.schedules.api",
     "post": "billfold.lifecycle",
     "preview": "billfold.run",
     "preview_order": "billfold.orders.api",
     "retry": "billfold.run",
+    "show_schedule": "billfold.schedules.api",
+    "update_schedule": "billfold.schedules.api",
 }
 
 

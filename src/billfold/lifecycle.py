@@ -13,6 +13,7 @@ from billfold.lines import Documents
 from billfold.receipt import Clock, Receipt, naive, now
 from billfold.requests import RunRequest
 from billfold.rows import Only, collected
+from billfold.schedules.restore import given_back as schedules_given_back
 from billfold.settings import current
 from billfold.steps.post import Headers
 from billfold.steps.post import post as post_headers
@@ -80,7 +81,7 @@ def cancel(book: Book, bill_run_number: str, *, clock: Clock = now) -> None:
     row = _of_drafts(book, bill_run_number, "canceled")
     documents = _stored(book, row).documents
     _refuse_final(bill_run_number, documents)
-    given_back = _given_back(book, row)
+    given_back = [*_given_back(book, row), *schedules_given_back(book, bill_run_number, row["snapshot_id"][0])]
     canceled = _headers(documents, lambda h, _: h.with_columns(status=pl.lit("Canceled")))
     _settle(book, head, row, canceled, _Transition(f"canceled {bill_run_number}", "Canceled", clock), {}, given_back)
 

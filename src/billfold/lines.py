@@ -6,7 +6,7 @@ schedules) is one more function that returns lines of this shape.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Final, Self
 
 import polars as pl
@@ -122,6 +122,9 @@ LAST_BILL: Final = pl.Schema(
 )
 """What an account's latest run billed in a currency: invoices less credit memos."""
 
+ALSO_BILLED: Final = pl.Schema({"subscription_number": pl.String(), "account_number": pl.String(), "until": pl.Date()})
+"""Subscriptions, of an account, that are billed together with schedules up to a target date of their own."""
+
 ID_DIGITS: Final = 6
 """Digits of a document's rank in its id; in a run with a million documents, all ids have more."""
 
@@ -130,12 +133,52 @@ KEY: Final = (
     "currency",
     *ATTRIBUTES,
     "separate_subscription",
+    "invoice_schedule",
     "group_number",
     "ungrouped",
     "origin",
     "group_values",
 )
 """Components of a group: lines that agree in all of them share a document (design section 4)."""
+
+
+@dataclass(frozen=True)
+class Schedules:
+    """Rows of invoice_schedules, invoice_schedule_items and invoice_schedule_charges that belong together."""
+
+    headers: pl.DataFrame
+    items: pl.DataFrame
+    charges: pl.DataFrame
+
+    @classmethod
+    def none(cls) -> Self:
+        """No schedules."""
+        tables = ("invoice_schedules", "invoice_schedule_items", "invoice_schedule_charges")
+        return cls(*(empty(TABLES[t]) for t in tables))
+
+    def among(self, numbers: pl.Series) -> Schedules:
+        """Those with some numbers."""
+        theirs = pl.col("invoice_schedule_number").is_in(numbers.implode())
+        return Schedules(
+            self.headers.filter(pl.col("number").is_in(numbers.implode())),
+            self.items.filter(theirs),
+            self.charges.filter(theirs),
+        )
+
+
+@dataclass(frozen=True)
+class Executed:
+    """Schedules as they are after a run: rows that it changes; `payers` of schedules, and ids of the items billed."""
+
+    after: Schedules
+    payers: pl.DataFrame
+    item_ids: pl.Series
+
+    @classmethod
+    def none(cls) -> Self:
+        """No schedule was touched."""
+        of = {"invoice_schedule_number": pl.String, "account_number": pl.String}
+        return cls(Schedules.none(), pl.DataFrame(schema=of), pl.Series("item_id", [], pl.String))
 
 
 @dataclass(frozen=True)
@@ -171,6 +214,15 @@ class Inputs:
     currencies: Sequence[str]
     """Every currency that a line can have."""
 
+    schedules: Schedules
+    """Invoice schedules that are due."""
+
+    scheduled_charges: pl.LazyFrame
+    """Their charges."""
+
+    also_billed: pl.DataFrame
+    """`ALSO_BILLED`."""
+
     work: int
     """How many charges and order lines there are to look at, about."""
 
@@ -189,20 +241,26 @@ class Carriers:
     usage: Callable[[date, date], pl.LazyFrame]
     processed: Callable[[pl.Series], pl.Series]
     items: pl.LazyFrame
+    schedules: Schedules
+    scheduled: pl.DataFrame
+    """Charge segments of these schedules, as `charges`."""
+
+    also_billed: pl.DataFrame
 
     def accounts(self) -> pl.Series:
         """The invoice owners, in order."""
-        return pl.concat([self.charges["owner"], self.order_lines["owner"]]).unique().sort()
+        return pl.concat(f["owner"] for f in (self.charges, self.order_lines, self.scheduled)).unique().sort()
 
     def among(self, accounts: pl.Series) -> Carriers:
         """Those of some invoice owners."""
         theirs = pl.col("owner").is_in(accounts.implode())
-        return replace(self, charges=self.charges.filter(theirs), order_lines=self.order_lines.filter(theirs))
+        mine = {c: getattr(self, c).filter(theirs) for c in ("charges", "order_lines", "scheduled")}
+        return replace(self, **mine)
 
     def with_charge(self, charge_number: str) -> Carriers:
-        """One charge's segments, and no order lines."""
+        """One charge's segments, and nothing else."""
         charges = self.charges.filter(charge_number=charge_number)
-        return replace(self, charges=charges, order_lines=self.order_lines.clear())
+        return replace(self, charges=charges, order_lines=self.order_lines.clear(), scheduled=self.scheduled.clear())
 
 
 @dataclass(frozen=True)
@@ -213,6 +271,23 @@ class Rated:
     troubles: pl.DataFrame
     used: pl.DataFrame
     progress: pl.DataFrame
+    schedules: Executed = field(default_factory=Executed.none)
+
+    @classmethod
+    def none(cls) -> Self:
+        """Nothing is owed."""
+        return cls(LINE.to_frame(), TROUBLE.to_frame(), USED.to_frame(), PROGRESS.to_frame())
+
+    @classmethod
+    def joined(cls, parts: Sequence[Rated]) -> Rated:
+        """Everything that parts owe. A discount's `applied_line` counts from the first line of all."""
+        lines, before = [], 0
+        for part in parts:
+            lines.append(part.lines.with_columns(pl.col("applied_line") + before))
+            before += part.lines.height
+        others = {c: pl.concat(getattr(p, c) for p in parts) for c in ("troubles", "used", "progress")}
+        schedules = next((p.schedules for p in parts if p.schedules.payers.height), Executed.none())
+        return cls(pl.concat(lines), **others, schedules=schedules)
 
     def with_troubles(self, more: pl.DataFrame) -> Rated:
         """The same with further troubles."""
@@ -230,6 +305,9 @@ class Documents:
     parked_accounts: pl.DataFrame
     processed_usage: pl.DataFrame
     charge_progress: pl.DataFrame
+    invoice_schedules: pl.DataFrame
+    invoice_schedule_items: pl.DataFrame
+    invoice_schedule_charges: pl.DataFrame
 
     @classmethod
     def none(cls) -> Self:

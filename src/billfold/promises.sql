@@ -4,8 +4,9 @@
 -- Queries use the words below, tables that several of them need; words about a run are made once for each run, and kept
 -- while it is looked at. Queries that need them, or $run, are asked once for each bill run: $snapshot is the snapshot of
 -- the book that the run read, $after the one that it left. $inputs is the one in which what was sold stands as the run saw
--- it: $snapshot, but $after for a run that was committed together with its orders, whose changes it read too. Queries that
--- name $table are asked once for each table. $now is the newest snapshot; `files_now` has the data files with their hashes
+-- it: $snapshot, but $after for a run that was committed together with its orders, whose changes it read too. $links is a
+-- query for the charges of schedules at $snapshot, $parts one for their items at $after; they give no rows where the book
+-- could have none yet. Queries that name $table are asked once for each table. $now is the newest snapshot; `files_now` has the data files with their hashes
 -- as they are.
 -- Rows of one run are looked up between BR-00000007- and BR-00000007. (the point follows the hyphen), so that the files
 -- of other runs need not be read. Money and quantities are compared as whole numbers, of 10,000ths and of 10^-9.
@@ -34,6 +35,20 @@ FROM credit_memo_items
 -- Items of documents that were not canceled.
 SELECT i.*, d.bill_run_number FROM items i JOIN documents d USING (kind, document) WHERE d.status <> 'Canceled'
 
+-- word: scheduled
+-- Lines of schedules that count, each with the charge whose amount it is part of: that of a discount is the one that it
+-- reduces, and that of a discount taken back is the one of this discount.
+SELECT i.invoice_schedule_number AS number, i.invoice_schedule_item_id AS item_id, i.kind, i.document, i.item, i.owed,
+       i.subscription_number, CASE WHEN i.processing_type = 'Charge' THEN i.charge_number
+                                   WHEN r.processing_type = 'Charge' THEN r.charge_number
+                                   ELSE o.charge_number END AS charge_number
+FROM counting i
+LEFT JOIN (FROM items WHERE source_type = 'InvoiceSchedule') r
+       ON r.item = i.applied_to_item_id AND i.processing_type = 'Discount'
+LEFT JOIN (FROM items WHERE source_type = 'InvoiceSchedule') o
+       ON o.item = r.applied_to_item_id AND r.processing_type = 'Discount'
+WHERE i.source_type = 'InvoiceSchedule'
+
 -- word: numbers
 -- Numbers of posted documents, taken apart: the prefix is one that a counter knows, best that of the sequence set.
 SELECT d.kind, d.document, d.bill_run_number, d.posting, d.number, c.name AS prefix,
@@ -56,6 +71,7 @@ SELECT bill_run_number, target_date, accounts_billed, accounts_nothing_due, park
        CAST(request->>'order_line_items' AS BOOLEAN) AS order_line_items,
        json_array_length(request, '$.accounts') > 0 AS for_accounts,
        coalesce(json_array_length(request, '$.orders') > 0, FALSE) AS for_orders,
+       coalesce(json_array_length(request, '$.schedules') > 0, FALSE) AS for_schedules,
        from_json(request->'batches', '["VARCHAR"]') AS batches,
        from_json(request->'bill_cycle_days', '["BIGINT"]') AS bill_cycle_days,
        from_json(request->'excluded_charge_types', '["VARCHAR"]') AS excluded_charge_types
@@ -69,6 +85,10 @@ SELECT unnest(from_json(request->'accounts', '["VARCHAR"]')) AS account_number F
 -- The orders that it was asked for, if not for all; older runs know of none.
 SELECT unnest(from_json(request->'orders', '["VARCHAR"]')) AS order_number FROM bill_runs WHERE bill_run_number = $run
 
+-- word: named_schedules
+-- The schedules that it was asked for, if not for all; older runs know of none.
+SELECT unnest(from_json(request->'schedules', '["VARCHAR"]')) AS number FROM bill_runs WHERE bill_run_number = $run
+
 -- word: named_subscriptions
 -- Subscriptions to which these orders did something. What orders did is never changed, and older books have no such table.
 SELECT DISTINCT subscription_number FROM order_actions SEMI JOIN named_orders USING (order_number)
@@ -78,7 +98,8 @@ SELECT DISTINCT subscription_number FROM order_actions SEMI JOIN named_orders US
 SELECT coalesce(max(value) FILTER (name = 'rounding_mode'), 'half_up') AS rounding_mode,
        coalesce(max(value) FILTER (name = 'ungrouped'), 'auto') AS ungrouped,
        coalesce(max(value) FILTER (name = 'consolidate_invoices'), 'yes') AS consolidate_invoices,
-       coalesce(max(value) FILTER (name = 'usage_without_records'), 'bill') AS usage_without_records
+       coalesce(max(value) FILTER (name = 'usage_without_records'), 'bill') AS usage_without_records,
+       coalesce(max(value) FILTER (name = 'paused_schedules'), 'billed') AS paused_schedules
 FROM settings AT (VERSION => $snapshot)
 
 -- word: minor_units
@@ -98,8 +119,8 @@ FROM documents WHERE document >= concat($run, '-') AND document < concat($run, '
 -- word: its_items
 -- Items of the run's documents.
 SELECT kind, document, item, amount, owed, account_number, currency, source_type, processing_type, subscription_number,
-       charge_number, segment, charge_name, order_number, item_number, service_start_date, service_end_date, quantity,
-       unit_price, applied_to_item_id
+       charge_number, segment, charge_name, order_number, item_number, invoice_schedule_number,
+       invoice_schedule_item_id, service_start_date, service_end_date, quantity, unit_price, applied_to_item_id
 FROM items WHERE document >= concat($run, '-') AND document < concat($run, '.')
              AND item >= concat($run, '-') AND item < concat($run, '.')
 
@@ -125,14 +146,14 @@ WHERE a.status = 'Active'
   AND (len(r.bill_cycle_days) = 0 OR list_contains(r.bill_cycle_days, a.bill_cycle_day))
 
 -- word: subscribed
--- Subscriptions that could be billed then, with the account that pays for them.
-SELECT subscription_number, coalesce(invoice_owner_account_number, account_number) AS owner, status, currency,
+-- Subscriptions as they were then, with the account that pays for them, and whether their periods could be billed.
+SELECT subscription_number, account_number AS subscriber, coalesce(invoice_owner_account_number, account_number) AS owner,
+       status, currency,
        term_type, contract_effective_date, service_activation_date, customer_acceptance_date, term_end_date,
-       cancelled_date, invoice_separately,
+       cancelled_date, invoice_separately, status NOT IN ('Draft', 'Expired') AS is_billable,
        nullif(regexp_replace(COLUMNS('^(bill_to_contact|payment_term|invoice_template|sequence_set|communication_profile|invoice_group_number)$'),
                              '^[\s\pZ\x0b\x85]+|[\s\pZ\x0b\x85]+$', '', 'g'), '')
 FROM subscriptions AT (VERSION => $inputs)
-WHERE status NOT IN ('Draft', 'Expired')
 
 -- word: ordered
 -- Order lines as they were then, with the account that pays for them, also those of orders that the run was not for.
@@ -154,29 +175,100 @@ FROM (FROM credit_memo_items AT (VERSION => $snapshot))
 JOIN (FROM credit_memos AT (VERSION => $snapshot)) d USING (credit_memo_id)
 WHERE order_number IS NOT NULL AND d.status <> 'Canceled'
 
+-- word: covered
+-- Days of charges that schedules bill instead of their periods, as it was then: [first, upto), adjoining ones as one.
+SELECT charge_number, min(from_date) AS first, max(through_date) AS upto
+FROM (SELECT *, count(*) FILTER (before IS NULL OR before < from_date) OVER (
+          PARTITION BY charge_number ORDER BY from_date, through_date, invoice_schedule_number
+          ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS place
+      FROM (SELECT *, max(through_date) OVER (
+                PARTITION BY charge_number ORDER BY from_date, through_date, invoice_schedule_number
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+            FROM ($links) WHERE NOT is_detached AND from_date <= through_date))
+GROUP BY charge_number, place
+
+-- word: planned
+-- What schedules were to bill in the run, as they were then, with the accounts that pay for them: the next item of those
+-- that it was asked for, or, of those whose day had come, the next one and others whose day had come too. Of schedules
+-- whose items are all processed it is the last one, as a credit may be due. `is_pending` tells the two apart.
+WITH paid AS (
+    SELECT invoice_schedule_number AS number, list(DISTINCT owner) AS owners
+    FROM ($links) JOIN subscribed USING (subscription_number) GROUP BY ALL),
+left_out AS (
+    SELECT DISTINCT l.invoice_schedule_number AS number
+    FROM ($links) l JOIN (FROM rate_plan_charges AT (VERSION => $inputs)) c USING (charge_number) CROSS JOIN run r
+    WHERE NOT l.is_detached AND list_contains(r.excluded_charge_types, c.charge_type)),
+ranked AS (
+    SELECT item_id, invoice_schedule_number AS number, run_date, status <> 'Processed' AS is_pending,
+           coalesce(target_date_for_additional_subscriptions, run_date) AS until,
+           row_number() OVER (PARTITION BY number, is_pending ORDER BY sequence_number) AS place,
+           row_number() OVER (PARTITION BY number ORDER BY sequence_number DESC) AS place_from_last
+    FROM invoice_schedule_items AT (VERSION => $snapshot))
+SELECT s.number, i.item_id, i.is_pending, i.until, p.owners, s.account_number, s.additional_subscriptions_to_bill
+FROM (FROM invoice_schedules AT (VERSION => $snapshot)) s
+JOIN ranked i USING (number) JOIN paid p USING (number) CROSS JOIN run r CROSS JOIN rules
+WHERE r.subscriptions AND number NOT IN (FROM left_out)
+  AND CASE WHEN r.for_schedules THEN s.number IN (FROM named_schedules) AND s.status <> 'Paused'
+           ELSE s.next_run_date <= r.target_date AND NOT (s.status = 'Paused' AND paused_schedules = 'skipped') END
+  AND CASE WHEN i.is_pending THEN i.place = 1 OR (i.run_date <= r.target_date AND NOT r.for_schedules)
+           ELSE i.place_from_last = 1 END
+  AND EXISTS (SELECT 1 FROM chosen WHERE list_contains(p.owners, chosen.account_number))
+
+-- word: executed
+-- The items of schedules that it processed.
+SELECT item_id, invoice_schedule_number AS number, run_date, status,
+       coalesce(target_date_for_additional_subscriptions, run_date) AS until
+FROM ($parts) WHERE bill_run_number = $run
+
+-- word: additional
+-- Subscriptions that were to be billed together with schedules, up to a day of their own. (A run that came with its orders
+-- saw what these did to schedules, which only shows in what it processed.)
+SELECT subscription_number, account_number AS subscriber, max(until) AS until
+FROM (SELECT account_number, until,
+             unnest(from_json(additional_subscriptions_to_bill, '["VARCHAR"]')) AS subscription_number
+      FROM (SELECT account_number, until, additional_subscriptions_to_bill FROM planned
+            WHERE is_pending AND NOT (SELECT for_orders FROM run)
+            UNION ALL
+            SELECT s.account_number, e.until, s.additional_subscriptions_to_bill
+            FROM executed e JOIN (FROM invoice_schedules AT (VERSION => $snapshot)) s USING (number)
+            WHERE (SELECT for_orders FROM run)))
+GROUP BY ALL
+
 -- word: sold
 -- Charge segments that the run was for: [starts, ends) is when they serve, `through` how far they were billed, `since`
--- the first day that was not (docs/rating.md, "When"). `here` is null where billfold had not billed them.
-SELECT c.charge_number, c.segment, c.charge_name, c.charge_type, c.charge_model, c.price, c.quantity, c.uom,
-       c.billing_period, c.specific_billing_period, c.list_price_base, s.owner, p.charged_through_date AS here,
-       c.charge_type = 'Usage' OR c.billing_timing = 'IN_ARREARS' AS in_arrears,
-       coalesce(c.effective_start_date, CASE c.trigger_event
-           WHEN 'ContractEffective' THEN s.contract_effective_date
-           WHEN 'ServiceActivation' THEN coalesce(s.service_activation_date, s.contract_effective_date)
-           WHEN 'CustomerAcceptance'
-           THEN coalesce(s.customer_acceptance_date, s.service_activation_date, s.contract_effective_date)
-       END) AS starts,
-       least(c.effective_end_date, s.cancelled_date, CASE s.term_type WHEN 'TERMED' THEN s.term_end_date END) AS ends,
-       coalesce(p.charged_through_date, c.charged_through_date) AS through,
-       greatest(starts, through) AS since
-FROM (FROM rate_plan_charges AT (VERSION => $inputs)) c
-JOIN subscribed s USING (subscription_number)
-JOIN chosen a ON a.account_number = s.owner
-LEFT JOIN (FROM charge_progress AT (VERSION => $snapshot)) p USING (charge_number, segment)
-CROSS JOIN run r
-WHERE r.subscriptions AND NOT list_contains(r.excluded_charge_types, c.charge_type)
-  AND c.charge_model <> 'DiscountPercentage'
-  AND (NOT r.for_orders OR c.subscription_number IN (FROM named_subscriptions))
+-- the first day that was not (docs/rating.md, "When"), leaving out the days that schedules bill, and `ends` at the next of
+-- these. `here` is null where billfold had not billed them; `until` is the day up to which they were to be billed.
+WITH found AS (
+    SELECT c.charge_number, c.segment, c.charge_name, c.charge_type, c.charge_model, c.price, c.quantity, c.uom,
+           c.billing_period, c.specific_billing_period, c.list_price_base, s.owner, p.charged_through_date AS here,
+           c.charge_type = 'Usage' OR c.billing_timing = 'IN_ARREARS' AS in_arrears,
+           coalesce(c.effective_start_date, CASE c.trigger_event
+               WHEN 'ContractEffective' THEN s.contract_effective_date
+               WHEN 'ServiceActivation' THEN coalesce(s.service_activation_date, s.contract_effective_date)
+               WHEN 'CustomerAcceptance'
+               THEN coalesce(s.customer_acceptance_date, s.service_activation_date, s.contract_effective_date)
+           END) AS starts,
+           least(c.effective_end_date, s.cancelled_date, CASE s.term_type WHEN 'TERMED' THEN s.term_end_date END) AS ends,
+           coalesce(p.charged_through_date, c.charged_through_date) AS through,
+           greatest(starts, through) AS since,
+           CASE c.charge_type WHEN 'Usage' THEN r.target_date ELSE greatest(r.target_date, m.until) END AS until
+    FROM (FROM rate_plan_charges AT (VERSION => $inputs)) c
+    JOIN subscribed s USING (subscription_number)
+    JOIN chosen a ON a.account_number = s.owner
+    LEFT JOIN additional m ON m.subscription_number = s.subscription_number AND m.subscriber = s.subscriber
+    LEFT JOIN (FROM charge_progress AT (VERSION => $snapshot)) p USING (charge_number, segment)
+    CROSS JOIN run r
+    WHERE r.subscriptions AND s.is_billable AND NOT list_contains(r.excluded_charge_types, c.charge_type)
+      AND c.charge_model <> 'DiscountPercentage'
+      AND (NOT r.for_orders OR c.subscription_number IN (FROM named_subscriptions) OR m.subscription_number IS NOT NULL)
+      AND (NOT r.for_schedules OR m.subscription_number IS NOT NULL)),
+beside AS (
+    SELECT charge_number, segment, max(c.upto) FILTER (c.first <= f.since AND f.since < c.upto) AS resumes,
+           min(c.first) FILTER (c.first > f.since) AS stops
+    FROM found f JOIN covered c USING (charge_number) GROUP BY ALL)
+SELECT f.* REPLACE (coalesce(b.resumes, f.since) AS since, least(f.ends, b.stops) AS ends),
+       b.charge_number IS NOT NULL AS is_scheduled
+FROM found f LEFT JOIN beside b USING (charge_number, segment)
 
 -- promise: partition: items
 -- Every item is on exactly one document, for the same account and in the same currency, discounts with what they reduce;
@@ -218,7 +310,7 @@ WITH due AS (
     SELECT o.order_number, o.item_number, o.owner
     FROM ordered o JOIN chosen a ON a.account_number = o.owner CROSS JOIN run r
     WHERE r.order_line_items AND o.item_state = 'SentToBilling' AND o.bill_target_date <= r.target_date
-      AND (NOT r.for_orders OR o.order_number IN (FROM named_orders))
+      AND (NOT r.for_orders OR o.order_number IN (FROM named_orders)) AND NOT r.for_schedules
       AND (o.order_number, o.item_number) NOT IN (FROM billed_before)),
 billed AS (
     SELECT order_number, item_number, account_number AS owner FROM its_items WHERE source_type = 'OrderLineItem')
@@ -242,12 +334,11 @@ WITH billed AS (
 owing AS (
     SELECT s.*, CASE
         WHEN charge_type = 'OneTime'
-        THEN starts <= target_date AND (through IS NULL OR (here IS NULL AND through <= starts))
-        WHEN in_arrears THEN ends <= target_date AND since < ends
-        ELSE since <= target_date AND (ends IS NULL OR since < ends) END AND (ends IS NULL OR starts < ends) AS owes,
-        charge_type = 'Usage' AND charge_model <> 'FlatFee' AND usage_without_records = 'skip' AS may_skip,
-        target_date
-    FROM sold s CROSS JOIN run CROSS JOIN rules)
+        THEN starts <= until AND NOT is_scheduled AND (through IS NULL OR (here IS NULL AND through <= starts))
+        WHEN in_arrears THEN ends <= until AND since < ends
+        ELSE since <= until AND (ends IS NULL OR since < ends) END AND (ends IS NULL OR starts < ends) AS owes,
+        charge_type = 'Usage' AND charge_model <> 'FlatFee' AND usage_without_records = 'skip' AS may_skip
+    FROM sold s CROSS JOIN rules)
 SELECT concat('charge ', charge_number, ' segment ', segment, ' ', fault, ', says ', $run) AS broken
 FROM (
     SELECT *, CASE
@@ -260,21 +351,44 @@ FROM (
         THEN concat('is billed from ', first, ' on instead of ', since)
         WHEN upto > ends THEN concat('is billed up to ', upto, ', but ends on ', ends)
         WHEN days > upto - first OR (days < upto - first AND NOT may_skip) THEN 'is billed twice for a day, or never'
-        WHEN in_arrears AND upto > target_date THEN concat('is billed up to ', upto, ' before that day has come')
+        WHEN in_arrears AND upto > until THEN concat('is billed up to ', upto, ' before that day has come')
         WHEN in_arrears AND owes AND upto < ends AND NOT may_skip THEN 'is not billed to its end'
-        WHEN NOT in_arrears AND latest > target_date THEN concat('is billed for ', latest, ' before that day has come')
-        WHEN NOT in_arrears AND upto < least(target_date + 1, ends) THEN concat('is billed only up to ', upto)
+        WHEN NOT in_arrears AND latest > until THEN concat('is billed for ', latest, ' before that day has come')
+        WHEN NOT in_arrears AND upto < least(until + 1, ends) THEN concat('is billed only up to ', upto)
         END AS fault
     FROM owing FULL JOIN billed USING (charge_number, segment))
 WHERE fault IS NOT NULL
+
+-- promise: partition: schedules
+-- Every item of a schedule that was due when a run was made is processed by it, unless its account is parked, and no other;
+-- a credit that was due is given; and there are no lines of an item that was not processed.
+SELECT concat('item ', item_id, ' of schedule ', number, ' was due and is not processed by ', $run) AS broken
+FROM planned ANTI JOIN (FROM executed WHERE status = 'Processed') USING (item_id, number)
+WHERE is_pending AND NOT list_has_any(owners, (SELECT coalesce(list(account_number), []) FROM parked))
+  AND NOT (SELECT for_orders FROM run)
+UNION ALL
+SELECT concat('item ', item_id, ' of schedule ', number, ' is ', status, ' by ', $run, ' and was not due')
+FROM executed ANTI JOIN planned USING (item_id, number)
+WHERE NOT (SELECT for_orders FROM run)
+UNION ALL
+SELECT concat('schedule ', number, ' has ', s.unbilled_amount, ' left, and ', $run, ' left it')
+FROM planned p JOIN (FROM invoice_schedules AT (VERSION => $after)) s USING (number)
+WHERE NOT p.is_pending AND s.unbilled_amount <> 0
+  AND NOT list_has_any(owners, (SELECT coalesce(list(account_number), []) FROM parked))
+  AND NOT EXISTS (SELECT 1 FROM planned q WHERE q.number = p.number AND q.is_pending)
+UNION ALL
+SELECT concat('item ', item, ' bills item ', invoice_schedule_item_id, ' of schedule ', invoice_schedule_number,
+              ', which ', $run, ' did not process')
+FROM its_items i WHERE source_type = 'InvoiceSchedule'
+  AND (invoice_schedule_item_id, invoice_schedule_number) NOT IN (SELECT (item_id, number) FROM executed)
 
 -- promise: partition: nothing left
 -- After a run, no charge of its accounts is due any more or waits to be looked at, unless its account is parked.
 SELECT concat('charge ', charge_number, ' segment ', segment, ' of ', owner, ' is due on ', p.next_due_date, ', and ',
               $run, ' left it') AS broken
 FROM sold JOIN (FROM charge_progress AT (VERSION => $after)) p USING (charge_number, segment)
-CROSS JOIN run r CROSS JOIN rules
-WHERE p.next_due_date <= r.target_date AND owner NOT IN (FROM parked)
+CROSS JOIN rules
+WHERE p.next_due_date <= until AND owner NOT IN (FROM parked)
   -- periods without usage that are not billed at all stay due: their records may come yet
   AND NOT (usage_without_records = 'skip' AND charge_type = 'Usage' AND charge_model <> 'FlatFee')
 UNION ALL
@@ -400,8 +514,8 @@ WITH priced AS (
     JOIN sold c USING (charge_number, segment)
     JOIN steps s ON s.currency = i.currency
     CROSS JOIN rules r
-    WHERE i.processing_type = 'Charge' AND i.applied_to_item_id IS NULL AND c.charge_model IN ('FlatFee', 'PerUnit')
-      AND (c.charge_type <> 'Usage' OR c.charge_model = 'FlatFee')),
+    WHERE i.source_type = 'SubscriptionComponent' AND i.processing_type = 'Charge' AND i.applied_to_item_id IS NULL
+      AND c.charge_model IN ('FlatFee', 'PerUnit') AND (c.charge_type <> 'Usage' OR c.charge_model = 'FlatFee')),
 multiplied AS (  -- in 10^-18; what is too large for that is on no item
     SELECT *, step * 100000000000000 AS unit, CASE WHEN abs(CAST(units AS DOUBLE) * price) < 1e26
         THEN CAST(units * 1000000000 AS HUGEINT) * price END AS exact FROM priced),
@@ -454,31 +568,38 @@ payers AS (
         rules.consolidate_invoices
     FROM chosen a CROSS JOIN rules),
 carried AS (
-    SELECT DISTINCT i.kind, i.document, s.subscription_number, NULL AS order_number, NULL AS item_number, s.owner,
-           s.currency, s.bill_to_contact, s.payment_term, s.invoice_template, s.sequence_set, s.communication_profile,
-           s.invoice_group_number, coalesce(s.invoice_separately, FALSE) AS apart, 'Subscription' AS origin
-    FROM its_items i JOIN subscribed s USING (subscription_number) WHERE i.source_type = 'SubscriptionComponent'
+    SELECT DISTINCT i.kind, i.document, s.subscription_number, h.number AS schedule, NULL AS order_number,
+           NULL AS item_number, s.owner, s.currency, s.bill_to_contact, s.payment_term, s.invoice_template, s.sequence_set,
+           s.communication_profile, s.invoice_group_number,
+           -- what a schedule says of itself counts for its lines instead of what their subscriptions say
+           coalesce(CASE WHEN h.number IS NULL THEN s.invoice_separately ELSE h.invoice_separately END, FALSE) AS apart,
+           'Subscription' AS origin
+    FROM its_items i JOIN subscribed s USING (subscription_number)
+    LEFT JOIN (FROM invoice_schedules AT (VERSION => $snapshot)) h ON h.number = i.invoice_schedule_number
     UNION ALL
-    SELECT i.kind, i.document, NULL, l.order_number, l.item_number, l.owner, l.currency, l.bill_to_contact,
+    SELECT i.kind, i.document, NULL, NULL, l.order_number, l.item_number, l.owner, l.currency, l.bill_to_contact,
            l.payment_term, l.invoice_template, l.sequence_set, l.communication_profile, l.invoice_group_number, FALSE,
            'Order'
     FROM its_items i JOIN ordered l USING (order_number, item_number) WHERE i.source_type = 'OrderLineItem'),
 expected AS (
-    SELECT c.kind, c.document, c.subscription_number, c.order_number, c.item_number, c.owner AS account_number,
+    SELECT c.kind, c.document, c.subscription_number, c.schedule, c.order_number, c.item_number,
+           c.owner AS account_number,
            coalesce(c.currency, p.currency) AS currency,
            coalesce(c.bill_to_contact, p.bill_to_contact) AS bill_to_contact,
            coalesce(c.payment_term, p.payment_term) AS payment_term,
            coalesce(c.invoice_template, p.invoice_template) AS invoice_template,
            coalesce(c.sequence_set, p.sequence_set, 'DEFAULT') AS sequence_set,
            coalesce(c.communication_profile, p.communication_profile) AS communication_profile,
-           CASE WHEN apart THEN c.subscription_number END AS separately,
+           CASE WHEN apart AND c.schedule IS NULL THEN c.subscription_number END AS separately,
+           CASE WHEN apart THEN c.schedule END AS separate_schedule,
            -- capitals first, so that letters with several small forms agree; a Turkish I keeps its point as a mark
            CASE WHEN NOT apart THEN lower(upper(replace(c.invoice_group_number, chr(775), ''))) END AS group_number,
            NOT apart AND c.invoice_group_number IS NULL AND p.alone AS is_alone,
            CASE WHEN NOT apart AND p.consolidate_invoices = 'no' THEN c.origin END AS origin
     FROM carried c LEFT JOIN payers p ON p.account_number = c.owner)
-SELECT concat(kind, ' ', document, ' holds ', coalesce(concat('subscription ', e.subscription_number),
-              concat('order line ', e.order_number, ' ', e.item_number)), ', which differs in ', differs) AS broken
+SELECT concat(kind, ' ', document, ' holds ', coalesce('schedule ' || e.schedule || ' of ', ''),
+              coalesce('subscription ' || e.subscription_number,
+                       concat('order line ', e.order_number, ' ', e.item_number)), ', which differs in ', differs) AS broken
 FROM (
     SELECT e.*, concat_ws(', ',
         CASE WHEN e.account_number IS DISTINCT FROM d.account_number THEN 'account' END,
@@ -489,12 +610,15 @@ FROM (
         CASE WHEN e.sequence_set IS DISTINCT FROM d.sequence_set THEN 'sequence_set' END,
         CASE WHEN e.communication_profile IS DISTINCT FROM d.communication_profile THEN 'communication_profile' END,
         CASE WHEN e.separately IS DISTINCT FROM (d.group_key->>'invoice_separately') THEN 'invoice_separately' END,
+        CASE WHEN e.separate_schedule IS DISTINCT FROM (d.group_key->>'invoice_schedule') THEN 'invoice_schedule' END,
         CASE WHEN e.group_number IS DISTINCT FROM
                   lower(upper(replace(d.group_key->>'invoice_group_number', chr(775), '')))
              THEN 'invoice_group_number' END,
         CASE WHEN e.is_alone IS DISTINCT FROM ((d.group_key->>'ungrouped') IS NOT NULL)
-               OR (e.is_alone AND (e.subscription_number, e.order_number, e.item_number) IS DISTINCT FROM
+               OR (e.is_alone AND (CASE WHEN e.schedule IS NULL THEN e.subscription_number END, e.schedule,
+                                   e.order_number, e.item_number) IS DISTINCT FROM
                       ((d.group_key->>'ungrouped'->>'subscription_number'),
+                       (d.group_key->>'ungrouped'->>'invoice_schedule_number'),
                        (d.group_key->>'ungrouped'->>'order_number'), (d.group_key->>'ungrouped'->>'item_number')))
              THEN 'being ungrouped' END,
         CASE WHEN e.origin IS DISTINCT FROM (d.group_key->>'origin') THEN 'origin' END) AS differs
@@ -503,7 +627,11 @@ WHERE differs <> ''
 UNION ALL
 SELECT concat('item ', item, ' is of something that the book did not have')
 FROM its_items i
-WHERE (source_type = 'SubscriptionComponent' AND subscription_number NOT IN (SELECT subscription_number FROM subscribed))
+WHERE (source_type = 'SubscriptionComponent'
+       AND subscription_number NOT IN (SELECT subscription_number FROM subscribed WHERE is_billable))
+   OR (source_type = 'InvoiceSchedule' AND subscription_number NOT IN (SELECT subscription_number FROM subscribed))
+   OR (source_type = 'InvoiceSchedule' AND invoice_schedule_number NOT IN (
+       SELECT number FROM (FROM invoice_schedules AT (VERSION => $snapshot))))
    OR (source_type = 'OrderLineItem'
        AND (order_number, item_number) NOT IN (SELECT (order_number, item_number) FROM ordered))
 
@@ -536,7 +664,7 @@ carriers AS (  -- each charge and order line with its own row or its subscriptio
     JOIN (FROM subscriptions AT (VERSION => $inputs)) s ON s.subscription_number = c.subscription_number
     JOIN (FROM rate_plan_charges AT (VERSION => $inputs)) r
       ON r.charge_number = c.charge_number AND r.segment = c.segment
-    WHERE c.source_type = 'SubscriptionComponent' AND c.processing_type = 'Charge'
+    WHERE c.processing_type = 'Charge'
     UNION ALL
     SELECT c.kind, c.document, concat('order line ', l.order_number, ' ', l.item_number), 'orderLineItemGroup', f.place,
            f.entry, to_json(l)
@@ -567,8 +695,7 @@ UNION ALL
 SELECT concat(kind, ' ', document, ' has ', coalesce(len(shown), 0), ' group values, but ', places, ' are configured for ',
               source_type)
 FROM (SELECT c.*, from_json(d.group_key->>'invoice_group_value', '["VARCHAR"]') AS shown, coalesce(f.places, 0) AS places
-      FROM (SELECT DISTINCT kind, document, account_number, source_type FROM its_items
-            WHERE source_type <> 'InvoiceSchedule') c
+      FROM (SELECT DISTINCT kind, document, account_number, source_type FROM its_items) c
       JOIN its_documents d USING (kind, document)
       LEFT JOIN (SELECT account_number, side, count(*) AS places FROM configured GROUP BY ALL) f
         ON f.account_number = c.account_number
@@ -588,7 +715,7 @@ FROM (
         CASE WHEN sequence_set IS DISTINCT FROM (group_key->>'sequence_set') THEN 'sequence_set' END,
         CASE WHEN communication_profile IS DISTINCT FROM (group_key->>'communication_profile')
              THEN 'communication_profile' END,
-        CASE WHEN (group_key->>'invoice_separately') IS NULL
+        CASE WHEN (group_key->>'invoice_separately') IS NULL AND (group_key->>'invoice_schedule') IS NULL
               AND lower(upper(replace(invoice_group_number, chr(775), ''))) IS DISTINCT FROM
                   lower(upper(replace(group_key->>'invoice_group_number', chr(775), '')))
              THEN 'invoice_group_number' END,
@@ -618,7 +745,7 @@ WITH original AS (
                                          ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) <= service_end_date AS early
     FROM counting JOIN minor_units USING (currency)
     LEFT JOIN settings ON name = concat('rounding_increment.', currency)
-    WHERE processing_type = 'Charge' AND charge_number IS NOT NULL AND applied_to_item_id IS NULL)
+    WHERE source_type = 'SubscriptionComponent' AND processing_type = 'Charge' AND applied_to_item_id IS NULL)
 SELECT concat('charge ', b.charge_number, ' segment ', b.segment, ' is billed from ', greatest(a.first, b.first), ' to ',
               least(a.last, b.last), ' by item ', a.item, ' and by item ', b.item) AS broken
 FROM (FROM original WHERE early OR late) a
@@ -674,6 +801,8 @@ FROM (
     UNION ALL SELECT 'invoice_groups', number, count(*) FROM invoice_groups GROUP BY ALL
     UNION ALL SELECT 'invoice_schedules', number, count(*) FROM invoice_schedules GROUP BY ALL
     UNION ALL SELECT 'invoice_schedule_items', item_id, count(*) FROM invoice_schedule_items GROUP BY ALL
+    UNION ALL SELECT 'invoice_schedule_charges', concat_ws(' ', invoice_schedule_number, charge_number), count(*)
+              FROM invoice_schedule_charges GROUP BY invoice_schedule_number, charge_number
     UNION ALL SELECT 'settings', name, count(*) FROM settings GROUP BY ALL
     UNION ALL SELECT 'bill_runs', bill_run_number, count(*) FROM bill_runs GROUP BY ALL
     UNION ALL SELECT 'documents', document, count(*) FROM documents GROUP BY ALL
@@ -745,17 +874,148 @@ WHERE CAST(substr(bill_run_number, 4) AS BIGINT)
       > coalesce((SELECT max(value) FROM billfold.counters WHERE name = 'bill_run'), 0)
 
 -- promise: schedules
--- What an invoice schedule has billed and what it is still to bill add up to its whole, and so do its items.
+-- What an invoice schedule has billed and what it is still to bill add up to its whole; so do the amounts of its charges.
 SELECT concat('schedule ', number, ' has billed ', billed_amount, ' and ', unbilled_amount, ' is left of ', actual_amount)
        AS broken
 FROM invoice_schedules
 WHERE coalesce(billed_amount, 0) + coalesce(unbilled_amount, 0) <> coalesce(actual_amount, total_amount, 0)
 UNION ALL
-SELECT concat('schedule ', number, ' is ', s.actual_amount, ', its items add up to ', i.amount)
+SELECT concat('schedule ', number, ' has the total ', s.total_amount, ', really ', s.actual_amount, ', and billed ',
+              s.billed_amount, '; its charges have ', coalesce(c.total, 0), ', ', coalesce(c.actual, 0), ' and ',
+              coalesce(c.billed, 0))
 FROM invoice_schedules s
-JOIN (SELECT invoice_schedule_number AS number, sum(coalesce(actual_amount, amount)) AS amount
-      FROM invoice_schedule_items GROUP BY ALL) i USING (number)
-WHERE i.amount <> s.actual_amount
+LEFT JOIN (SELECT invoice_schedule_number AS number, sum(total_amount) AS total, sum(actual_amount) AS actual,
+                  sum(billed_amount) AS billed
+           FROM invoice_schedule_charges GROUP BY ALL) c USING (number)
+WHERE (s.total_amount, s.actual_amount, s.billed_amount)
+      IS DISTINCT FROM (coalesce(c.total, 0), coalesce(c.actual, 0), coalesce(c.billed, 0))
+UNION ALL
+SELECT concat(what, ' ', id, ' belongs to schedule ', number, ', which is not in the book')
+FROM (SELECT 'charge' AS what, charge_number AS id, invoice_schedule_number AS number FROM invoice_schedule_charges
+      UNION ALL SELECT 'item', item_id, invoice_schedule_number FROM invoice_schedule_items)
+ANTI JOIN invoice_schedules USING (number)
+
+-- promise: schedules: charges
+-- What a schedule says that it billed of a charge is what its lines that count add up to, less discounts and credits. It
+-- is all there is to bill of a charge that was detached, and, once nothing is left to bill, of every one that never changed.
+SELECT concat('schedule ', number, ' says that it billed ', coalesce(c.billed_amount, 0), ' of charge ', charge_number,
+              '; its lines add up to ', coalesce(l.owed, 0)) AS broken
+FROM (SELECT invoice_schedule_number AS number, * EXCLUDE (invoice_schedule_number) FROM invoice_schedule_charges) c
+FULL JOIN (SELECT number, charge_number, sum(owed) AS owed FROM scheduled GROUP BY ALL) l USING (number, charge_number)
+WHERE c.billed_amount IS DISTINCT FROM coalesce(l.owed, 0)
+UNION ALL
+SELECT concat('schedule ', number, ' bills ', c.actual_amount, ' of charge ', c.charge_number, ' and has billed ',
+              c.billed_amount, ' of it, though ', CASE WHEN c.is_detached THEN 'it was detached' ELSE 'nothing is left' END)
+FROM invoice_schedule_charges c JOIN invoice_schedules s ON s.number = c.invoice_schedule_number
+WHERE c.actual_amount <> c.billed_amount
+  AND (c.is_detached OR (s.unbilled_amount = 0 AND c.actual_amount = c.total_amount AND NOT EXISTS (
+      SELECT 1 FROM invoice_schedule_items i
+      WHERE i.invoice_schedule_number = s.number AND i.status <> 'Processed')))
+
+-- promise: schedules: items
+-- Every item that was processed billed what its lines add up to; all of them, what their schedule billed. What the others
+-- are going to bill is what their schedule has left. Plans add up to 100 %, and, unless what there is to bill ever changed,
+-- to the total.
+WITH billed AS (SELECT item_id, sum(owed) AS owed FROM scheduled GROUP BY ALL),
+sums AS (
+    SELECT invoice_schedule_number AS number, count(*) FILTER (status <> 'Processed') AS pending,
+           coalesce(sum(actual_amount) FILTER (status = 'Processed'), 0) AS billed,
+           coalesce(sum(actual_amount) FILTER (status <> 'Processed'), 0) AS unbilled, sum(amount) AS planned,
+           sum(percentage) AS percentages, count(percentage) AS by_percentage, count(*) AS items
+    FROM invoice_schedule_items GROUP BY ALL),
+constant AS (
+    SELECT number FROM ducklake_table_insertions('book', 'main', 'invoice_schedules', 0, $now)
+    GROUP BY ALL HAVING bool_and(actual_amount = total_amount))
+SELECT concat('item ', item_id, ' of schedule ', invoice_schedule_number, ' is ', status, ' and has billed ', actual_amount,
+              '; its lines add up to ', coalesce(owed, 0)) AS broken
+FROM invoice_schedule_items LEFT JOIN billed USING (item_id)
+WHERE CASE status WHEN 'Processed' THEN actual_amount IS DISTINCT FROM coalesce(owed, 0) ELSE owed IS NOT NULL END
+UNION ALL
+SELECT concat('schedule ', number, ' has billed ', s.billed_amount, ' and ', s.unbilled_amount, ' is left; its items have ',
+              'billed ', i.billed, ', and ', i.pending, ' of them are going to bill ', i.unbilled)
+FROM invoice_schedules s JOIN sums i USING (number)
+WHERE s.billed_amount <> i.billed OR (i.pending > 0 AND s.unbilled_amount <> i.unbilled)
+UNION ALL
+SELECT concat('schedule ', number, ' has the total ', s.total_amount, ', its items are planned for ', i.planned,
+              CASE WHEN by_percentage > 0 THEN concat(', ', by_percentage, ' of ', items, ' for ', percentages, ' %') END)
+FROM invoice_schedules s JOIN sums i USING (number)
+WHERE (i.planned <> s.total_amount AND s.number IN (FROM constant))
+   OR (by_percentage > 0 AND (by_percentage < items OR percentages <> 100))
+
+-- promise: schedules: status
+-- Items are processed in order, each by a run that counts; what schedules say about their progress follows from them.
+WITH ordered_items AS (
+    SELECT *, row_number() OVER (PARTITION BY invoice_schedule_number ORDER BY sequence_number) AS place,
+           lag(status) OVER (PARTITION BY invoice_schedule_number ORDER BY sequence_number) AS before
+    FROM invoice_schedule_items),
+counts AS (
+    SELECT invoice_schedule_number AS number, count(*) AS items, count(*) FILTER (status = 'Processed') AS done
+    FROM invoice_schedule_items GROUP BY ALL)
+SELECT concat('schedule ', number, ' is ', s.status, ', and ', coalesce(done, 0), ' of its ', coalesce(items, 0),
+              ' items are processed') AS broken
+FROM invoice_schedules s LEFT JOIN counts USING (number)
+WHERE s.status <> CASE WHEN s.status = 'Paused' THEN 'Paused' WHEN coalesce(done, 0) = 0 THEN 'Pending'
+                       WHEN done < items THEN 'PartiallyProcessed' ELSE 'FullyProcessed' END
+UNION ALL
+SELECT concat('item ', item_id, ' of schedule ', invoice_schedule_number, ' has the place ', sequence_number, ' and is ',
+              i.status, ' by ', coalesce(i.bill_run_number, 'no run'), ', which is ', coalesce(r.status, 'not there'),
+              '; the item before it is ', coalesce(before, 'not there'))
+FROM ordered_items i LEFT JOIN bill_runs r USING (bill_run_number)
+WHERE place <> sequence_number OR (i.status = 'Processed' AND before <> 'Processed')
+   OR (i.status = 'Processed') <> (i.bill_run_number IS NOT NULL)
+   OR (i.status = 'Processed' AND coalesce(r.status, 'Canceled') = 'Canceled')
+
+-- promise: schedules: documents
+-- The documents that an item names count and hold lines of it; its lines are on no document of another kind than these.
+-- Lines of schedules that count name a schedule of the book and an item of this schedule.
+WITH named AS (
+    SELECT item_id, invoice_schedule_number AS number, status, 'invoice' AS kind, invoice_id AS document
+    FROM invoice_schedule_items
+    UNION ALL
+    SELECT item_id, invoice_schedule_number, status, 'credit memo', credit_memo_id FROM invoice_schedule_items),
+holding AS (SELECT DISTINCT item_id, number, kind, document FROM scheduled)
+SELECT concat('item ', item_id, ' of schedule ', number, ' is ', status, ' and names the ', kind, ' ', document,
+              ', which holds no line of it that counts') AS broken
+FROM named ANTI JOIN holding USING (item_id, number, kind, document) WHERE document IS NOT NULL
+UNION ALL
+SELECT concat('item ', item_id, ' of schedule ', number, ' has lines on the ', kind, ' ', document, ' and names none')
+FROM holding ANTI JOIN (FROM named WHERE document IS NOT NULL) USING (item_id, number, kind)
+
+-- promise: schedules: once
+-- No day of a charge is in two schedules that bill it, or billed by period too, unless that was given back; and no more of a
+-- schedule's line is given back than it billed.
+WITH spans AS (  -- the days that are the schedule's: of a charge that was detached, those that it billed
+    SELECT charge_number, invoice_schedule_number AS number, is_detached, from_date AS first,
+           CASE WHEN is_detached THEN detached_through ELSE through_date END AS upto
+    FROM invoice_schedule_charges),
+given_back AS (
+    SELECT applied_to_item_id AS item, processing_type, sum(owed) AS owed
+    FROM counting WHERE applied_to_item_id IS NOT NULL GROUP BY ALL)
+SELECT concat('charge ', charge_number, ' is from ', first, ' on in schedule ', number, ', and up to ', taken, ' in ',
+              'another one') AS broken
+FROM (SELECT *, max(upto) OVER (PARTITION BY charge_number ORDER BY first, number
+                                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS taken
+      FROM spans WHERE NOT is_detached)
+WHERE first < taken AND first < upto
+UNION ALL
+SELECT concat('item ', item, ' bills charge ', charge_number, ' from ', service_start_date, ' to ', service_end_date,
+              ', which schedule ', number, ' bills from ', first, ' up to ', upto)
+FROM counting i JOIN spans USING (charge_number)
+WHERE i.source_type = 'SubscriptionComponent' AND i.processing_type = 'Charge' AND i.applied_to_item_id IS NULL
+  AND i.service_start_date < upto AND i.service_end_date >= first
+  AND item NOT IN (SELECT item FROM given_back WHERE processing_type = 'Charge')
+UNION ALL
+SELECT concat('item ', item, ' of schedule ', i.invoice_schedule_number, ' bills ', i.owed, ', and ', g.owed,
+              ' is given back of it')
+FROM counting i JOIN given_back g USING (item, processing_type)
+WHERE i.source_type = 'InvoiceSchedule' AND sign(i.owed) * (i.owed + g.owed) < 0
+
+-- promise: schedules: apart
+-- A document of a schedule that is invoiced separately holds lines of this schedule only.
+SELECT concat(kind, ' ', document, ' is for schedule ', d.alone, ' alone and holds item ', item, ' of ',
+              coalesce(concat('schedule ', i.invoice_schedule_number), 'no schedule')) AS broken
+FROM (SELECT kind, document, group_key->>'invoice_schedule' AS alone FROM documents) d JOIN items i USING (kind, document)
+WHERE alone IS NOT NULL AND i.invoice_schedule_number IS DISTINCT FROM alone
 
 -- promise: orders: returns
 -- What return lines that are not canceled give back of a sale is never more than was sold. (Loaded returns are what they
@@ -894,7 +1154,7 @@ ANTI JOIN bill_runs USING (bill_run_number)
 
 -- promise: lifecycle: progress
 -- How far the book says a charge is billed is how far the items of runs that count have billed it; a canceled run counts
--- for nothing.
+-- for nothing. Of a charge that was detached from a schedule, and that no run billed since, it is how far the schedule did.
 WITH billed AS (
     SELECT charge_number, segment, bill_run_number, max(service_end_date) + 1 AS upto
     FROM counting
@@ -914,7 +1174,17 @@ SELECT concat('charge ', charge_number, ' segment ', segment, ' is billed by ', 
               coalesce(p.bill_run_number, 'no run'))
 FROM (SELECT charge_number, segment, max(bill_run_number) AS last FROM billed GROUP BY ALL) b
 LEFT JOIN charge_progress p USING (charge_number, segment)
-WHERE p.bill_run_number IS NULL OR p.bill_run_number < b.last
+WHERE p.bill_run_number < b.last
+   OR (p.bill_run_number IS NULL AND charge_number NOT IN (SELECT charge_number FROM invoice_schedule_charges))
+UNION ALL
+SELECT concat('charge ', charge_number, ' was detached from schedule ', arg_max(l.invoice_schedule_number, l.detached_through),
+              ', which billed it up to ', max(l.detached_through), ', but counts as billed up to ', p.upto)
+FROM invoice_schedule_charges l
+LEFT JOIN (SELECT charge_number, max(charged_through_date) AS upto, bool_or(bill_run_number IS NOT NULL) AS since
+           FROM charge_progress GROUP BY ALL) p USING (charge_number)
+WHERE l.is_detached AND l.detached_through IS NOT NULL AND since IS NOT TRUE
+GROUP BY charge_number, p.upto
+HAVING max(l.detached_through) IS DISTINCT FROM p.upto
 
 -- promise: unchanged: files
 -- Every data file that was ever committed is there, byte for byte.

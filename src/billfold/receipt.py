@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from billfold.lines import Documents, Inputs
     from billfold.requests import RunIdentity, RunRequest
+
+_REPLACED: Final = ("charge_progress", "invoice_schedules", "invoice_schedule_items", "invoice_schedule_charges")
+"""Tables of which a run changes rows that are there."""
 
 Clock = Callable[[], datetime]
 Progress = Callable[[str, float], None]
@@ -54,7 +57,7 @@ class Receipt:
 
     def changes(self) -> list[Change]:
         """What a run changes in the book, besides its own row."""
-        documents = [Change(t, rows, replace=t == "charge_progress") for t, rows in vars(self.documents).items()]
+        documents = [Change(t, rows, replace=t in _REPLACED) for t, rows in vars(self.documents).items()]
         return documents + [Change(t, rows, whole=True) for t, rows in self.left.items()]
 
     @property
@@ -79,7 +82,8 @@ def receipt_of(documents: Documents, run: RunIdentity, accounts: int, known: pl.
     ).unique()
     billed = with_documents.join(parked, on="account_number", how="anti").height
     told = ["account_number", "step", "reason", "detail"]
-    due = with_documents.height > 0 or parked.join(known, on=told, how="anti").height > 0
+    touched = with_documents.height + documents.invoice_schedules.height
+    due = touched > 0 or parked.join(known, on=told, how="anti").height > 0
     return Receipt(
         bill_run_number=run.bill_run_number if due else None,
         status="Completed" if due else None,

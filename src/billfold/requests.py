@@ -46,6 +46,9 @@ class RunRequest(BaseModel):
     orders_sha256: str = ""
     """Hash of what these orders ask for, if they are committed together with the run that bills them."""
 
+    schedules: tuple[str, ...] = ()
+    """Only the next item of each of these invoice schedules, whenever it is due; none means all that are due."""
+
     ceilings: bool = True
     """Whether accounts above the ceilings of the settings are parked."""
 

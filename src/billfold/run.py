@@ -122,7 +122,7 @@ def _documents(inputs: Inputs, run: RunIdentity, sequence_sets: pl.DataFrame) ->
     settings, request = inputs.settings, inputs.request
 
     def work(carriers: Carriers, run: RunIdentity) -> Documents:
-        rated = rate(carriers, request.target_date, settings, inputs.currencies)
+        rated = rate(carriers, request, settings, inputs.currencies)
         lines = group(rated.lines, settings)
         assembled = assemble(lines, rated, settings, request, run)
         if request.ceilings and (found := above_ceilings(assembled.documents, settings, inputs.last_bills)).height:

@@ -32,6 +32,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "credit_one_time": ("no", "yes"),
     "rounding_mode": ("half_up", "up", "down"),
     "schedule_consumption": ("union_term", "start_date"),
+    "paused_schedules": ("billed", "skipped"),
     "numbering": ("at_posting",),
     "usage_without_records": ("bill", "skip"),
     "credit_wording": ("yes", "no"),

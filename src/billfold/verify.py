@@ -34,6 +34,8 @@ _USED: Final = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)")
 _PLACE: Final = re.compile(r"\$(\w+)")
 _DATA_FILE: Final = re.compile(r"main/\w+/[\w-]+\.parquet")
 _BASE: Final = re.compile(r"base \d+")
+_LINKS: Final = "invoice_schedule_charges"
+"""A table that queries about runs read as it was then, and that older books did not have."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class _Run:
     """A bill run, with the snapshots of the book that it read and that it left.
 
     `inputs` has what was sold as the run saw it: orders that were committed with it are in the one that it left.
+    `has_links` says whether the book could have charges of invoice schedules by then.
     """
 
     number: str
@@ -93,11 +96,17 @@ class _Run:
     inputs: int
     after: int
     is_older: bool
+    has_links: bool
 
     def places(self) -> dict[str, str]:
         """What fills the places of queries."""
         snapshots = {"snapshot": self.snapshot, "inputs": self.inputs, "after": self.after}
-        return {"run": text(self.number), **{place: str(value) for place, value in snapshots.items()}}
+        tables = {"links": (_LINKS, self.snapshot), "parts": ("invoice_schedule_items", self.after)}
+        queries = {
+            place: f"FROM {table} AT (VERSION => {at})" if self.has_links else f"FROM {table} LIMIT 0"
+            for place, (table, at) in tables.items()
+        }
+        return {"run": text(self.number), **{place: str(value) for place, value in snapshots.items()}, **queries}
 
 
 def verify(book: Book, progress: Callable[[str, float], None] = lambda _step, _share: None) -> list[Verdict]:
@@ -156,7 +165,7 @@ def _opening(query: str) -> str:
 
 
 def _is_of_run(query: str) -> bool:
-    return any(place in query for place in ("$run", "$snapshot", "$inputs", "$after"))
+    return any(place in query for place in ("$run", "$snapshot", "$inputs", "$after", "$links", "$parts"))
 
 
 class _Asking:
@@ -203,7 +212,7 @@ class _Asking:
             for word, query in kept().items():
                 if not self.lost.keys() & {word, *words_of(query)}:
                     making = word
-                    sql = _filled(_opening(query) + query, values)
+                    sql = _filled(f"{_opening(query)}FROM ({query})", values)
                     self.cursor.execute(f"CREATE OR REPLACE TEMP TABLE {word} AS {sql}")
         except duckdb.Error as e:
             self.lost[making] = e
@@ -269,6 +278,8 @@ class _Asking:
         """All bill runs. Those of older versions kept no version of their own."""
         left = "SELECT commit_message, min(snapshot_id) FROM ducklake_snapshots('book') GROUP BY ALL"
         after = dict(self.cursor.execute(left).fetchall())
+        made = "SELECT min(begin_snapshot) FROM __ducklake_metadata_book.ducklake_table WHERE table_name = ?"
+        first = int(self.cursor.execute(made, [_LINKS]).fetchall()[0][0] or 0)
         rows = self.cursor.execute(
             "SELECT bill_run_number, snapshot_id, billfold_version IS NULL FROM bill_runs ORDER BY ALL"
         ).fetchall()
@@ -277,7 +288,8 @@ class _Asking:
             ordered = after.get(f"orders with run {number}")
             inputs = snapshot if ordered is None else ordered
             last = after.get(f"run {number}", snapshot + 1) if ordered is None else ordered
-            found.append(_Run(str(number), int(snapshot), int(inputs), int(last), bool(is_older)))
+            snapshots = (int(snapshot), int(inputs), int(last))
+            found.append(_Run(str(number), *snapshots, is_older=bool(is_older), has_links=int(snapshot) >= first))
         return found
 
     def _of_book(self, promise: Promise) -> Mapping[str, str]:

@@ -17,7 +17,7 @@ from billfold.errors import BookError
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 """Version of a book's layout; `migrate` brings older books up to it."""
 
 
@@ -54,8 +54,8 @@ def migrate(folder: Path) -> list[str]:
     """Bring a book's layout to this version; returns what was done, a sentence each.
 
     Added tables and columns are read off the contracts; version 2 also remembers how far charges were billed, and
-    version 3 records what every commit holds, beginning with what is there now; version 4 has orders. Dying in between
-    does no harm: the book stays at its old version, and the command can be given again.
+    version 3 records what every commit holds, beginning with what is there now; version 4 has orders, version 5 invoice
+    schedules. Dying in between does no harm: the book stays at its old version, and the command can be given again.
 
     Raises:
         BookError: there is no book, it is newer, it has drafts of an older version, or the catalog refuses.

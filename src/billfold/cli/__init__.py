@@ -8,11 +8,11 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from billfold.cli import bills, books, orders, rules
+from billfold.cli import bills, books, orders, rules, schedules
 from billfold.cli.common import app, choose
 from billfold.errors import BillfoldError
 
-__all__ = ["app", "bills", "books", "main", "orders", "rules"]
+__all__ = ["app", "bills", "books", "main", "orders", "rules", "schedules"]
 
 
 _ORDER = ("init", "load", "run", "post", "cancel", "retry", "runs", "replay", "verify", "sql", "clean", "migrate")

@@ -17,7 +17,7 @@ from billfold.contracts.orders import OrderActions, OrderLineItems, Orders
 from billfold.contracts.parties import Accounts, InvoiceGroups, SequenceSets, Settings
 from billfold.contracts.progress import ChargeProgress, ChargesToReview, LateUsage, ProcessedUsage
 from billfold.contracts.sales import ProductRatePlanCharges, RatePlanCharges, Subscriptions, Usage
-from billfold.contracts.schedules import InvoiceScheduleItems, InvoiceSchedules
+from billfold.contracts.schedules import InvoiceScheduleCharges, InvoiceScheduleItems, InvoiceSchedules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +40,7 @@ TABLES: Final[Mapping[str, type[Table]]] = {
     "invoice_groups": InvoiceGroups,
     "invoice_schedules": InvoiceSchedules,
     "invoice_schedule_items": InvoiceScheduleItems,
+    "invoice_schedule_charges": InvoiceScheduleCharges,
     "settings": Settings,
     "bill_runs": BillRuns,
     "invoices": Invoices,

@@ -11,6 +11,7 @@ from billfold.contracts import TABLES, columns
 from billfold.rating.spans import with_spans
 from billfold.rating.usage import RECORD, with_charges
 from billfold.rows import Only
+from billfold.schedules.changes import schedule_changes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,7 @@ def review(state: State, changed: Mapping[str, pl.DataFrame]) -> list[Change]:
     found = [Change("charges_to_review", _concerned(after), replace=True)]
     if changed.get("usage", pl.DataFrame()).height:
         found.append(Change("late_usage", _late(after), replace=True))
+    found += schedule_changes(after.state, _subscriptions(after))
     return [c for c in found if c.rows.height]
 
 
@@ -37,7 +39,8 @@ class _After:
     def __init__(self, state: State, changed: Mapping[str, pl.DataFrame]) -> None:
         self.before = state
         self.changed = changed
-        self.rows = state.after([Change(t, rows, replace=True) for t, rows in changed.items()]).read
+        self.state = state.after([Change(t, rows, replace=True) for t, rows in changed.items()])
+        self.rows = self.state.read
 
     def values(self, table: str, column: str) -> pl.Series:
         """Values of a column in loaded rows."""
@@ -59,6 +62,12 @@ def _concerned(after: _After) -> pl.DataFrame:
     regular = [f.filter(pl.col("charge_model") != "DiscountPercentage").select(_CHARGE) for f in frames]
     none = pl.LazyFrame(schema={c: columns(TABLES["charges_to_review"])[c].dtype for c in _CHARGE})
     return pl.concat([none, *regular]).unique().sort(_CHARGE).collect()
+
+
+def _subscriptions(after: _After) -> pl.Series:
+    """Subscriptions that changed, or whose charges did."""
+    own = [after.values(table, "subscription_number") for table in ("subscriptions", "rate_plan_charges")]
+    return pl.concat(own).unique()
 
 
 def _of_accounts(after: _After) -> pl.Series:

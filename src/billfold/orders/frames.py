@@ -41,13 +41,13 @@ def tables(state: State, register: Register) -> Tables:
         rows = register[table].changed()
         if not rows:
             continue
-        custom = {n: t for n, t in state.read(table).collect_schema().items() if n.endswith("__c")}
-        conformed = _conformed(table, list(rows.values()), custom)
+        custom = customs(state, table)
+        found = conformed(table, list(rows.values()), custom)
         keys = list(rows)
-        for row in conformed.faults["row"].unique().sort():
+        for row in found.faults["row"].unique().sort():
             line, said = _culprit(table, register[table].versions(keys[row - 1]), custom)
             faults.setdefault(line, said)
-        changed[table] = conformed.rows
+        changed[table] = found.rows
     if faults:
         return Tables((), faults)
     seen = {t: rows for t, rows in changed.items() if t in REVIEWED}
@@ -55,20 +55,26 @@ def tables(state: State, register: Register) -> Tables:
     return Tables((*changes, *review(state, seen)), {})
 
 
-def _conformed(table: str, rows: Sequence[Row], custom: Mapping[str, pl.DataType]) -> Conformed:
-    return conform(Path(table), _frame(table, rows, custom), TABLES[table], custom)
+def customs(state: State, table: str) -> dict[str, pl.DataType]:
+    """The custom fields that a table of the book has."""
+    return {n: t for n, t in state.read(table).collect_schema().items() if n.endswith("__c")}
+
+
+def conformed(table: str, rows: Sequence[Row], custom: Mapping[str, pl.DataType]) -> Conformed:
+    """Rows in the columns of their contract, with every fault in them."""
+    return conform(Path(table), frame(table, rows, custom), TABLES[table], custom)
 
 
 def _culprit(table: str, versions: Sequence[tuple[int, Row]], custom: Mapping[str, pl.DataType]) -> tuple[int, str]:
     """The order that first made a row what the contract refuses, and why: a later one may only have taken it over."""
     for line, row in versions:
-        for fault in _conformed(table, [row], custom).faults.iter_rows(named=True):
+        for fault in conformed(table, [row], custom).faults.iter_rows(named=True):
             cell = f"{fault['column']} {fault['value']!r}: " if fault["column"] else ""
             return line, f"The order can't be kept in {table}: {cell}{fault['rule']}."
     return versions[-1][0], f"The order can't be kept in {table}: two rows have one key."
 
 
-def _frame(table: str, rows: Sequence[Row], custom: Mapping[str, pl.DataType]) -> pl.DataFrame:
+def frame(table: str, rows: Sequence[Row], custom: Mapping[str, pl.DataType]) -> pl.DataFrame:
     """Rows as a table: columns of the contract, and custom fields of the book and of the rows."""
     declared = columns(TABLES[table])
     by_column = zip(*map(itemgetter(*declared), rows), strict=True)

@@ -1,4 +1,4 @@
-"""New numbers of accounts, orders, subscriptions, rate plans and charges."""
+"""New numbers of accounts, orders, subscriptions, rate plans, charges and invoice schedules."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Numbers:
         "subscription": ("A-S", (("subscriptions", "subscription_number"),)),
         "rate_plan": ("RP-", (("rate_plan_charges", "rate_plan_number"),)),
         "charge": ("C-", (("rate_plan_charges", "charge_number"),)),
+        "schedule": ("IS-", (("invoice_schedules", "number"),)),
     }
 
     def __init__(self, state: State, named: Mapping[str, Collection[str]]) -> None:

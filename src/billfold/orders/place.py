@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from billfold.orders import lines, plans, subscriptions
 from billfold.orders.errors import OrderError
 from billfold.orders.register import blank
+from billfold.orders.scheduled import Watch, refuse_parted
 from billfold.orders.steps import Dates, Step
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ class Placed:
     items: list[Row] = field(default_factory=list)
     owners: set[str] = field(default_factory=set)
     """The accounts that get its documents."""
+
+    moved: dict[str, str] = field(default_factory=dict)
+    """Scheduled subscriptions that it gave to another account, with the path of the action."""
 
     warnings: list[str] = field(default_factory=list)
     """What was asked for and is not done here."""
@@ -62,6 +66,7 @@ def place(register: Register, line: int, request: CreateOrder | PreviewOrder, to
     tokens: dict[tuple[str, str], str] = {}
     for at, entry in enumerate(request.subscriptions or ()):
         _do_all(register, order, entry, f"subscriptions[{at}]", placed, tokens, today)
+    refuse_parted(register, placed.moved)
     _settle_cycle_day(register, request, account)
     for at, item in enumerate(request.orderLineItems or ()):
         path = f"orderLineItems[{at}]"
@@ -157,10 +162,12 @@ def _do_all(  # noqa: PLR0913, PLR0917 - what all actions of one subscription sh
 ) -> None:
     number = _subscription_number(register, entry)
     _refuse_stranger(register, order, number, path)
+    watch = Watch(register, number)
     for at, action in enumerate(entry.orderActions):
         where = f"{path}.orderActions[{at}]"
         step = Step(register, order, where, number, Dates.of(action.triggerDates), today, tokens)
         effective = _do(step, action, entry)
+        watch.did(where, action, effective)
         sequence = sum(1 for _ in register["order_actions"].fresh()) + 1
         register.put(
             "order_actions",
@@ -175,6 +182,9 @@ def _do_all(  # noqa: PLR0913, PLR0917 - what all actions of one subscription sh
             }
             | (action.customFields or {}),
         )
+    watch.end()
+    if watch.moved:
+        placed.moved[number] = watch.moved
     row = Step(register, order, path, number, Dates.of(None), today).row()
     cleared = dict.fromkeys(entry.clearingCustomFields or ())
     if cleared or entry.customFields:

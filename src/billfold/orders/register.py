@@ -15,6 +15,7 @@ from billfold.contracts import TABLES, columns, keys
 from billfold.orders.errors import INVALID, OrderError, not_found
 from billfold.orders.kept import Kept
 from billfold.orders.numbers import Numbers
+from billfold.orders.scheduled import Scheduled
 from billfold.rows import Only, collected
 
 if TYPE_CHECKING:
@@ -178,6 +179,7 @@ class Register:
             name = (row["charge_number"], row["segment"])
             by[row["subscription_number"]] = (*by.get(row["subscription_number"], ()), name)
         self.of_subscription: Kept[str, tuple[tuple[str, int], ...]] = Kept(by)
+        self.scheduled = Scheduled.of(self, by)
         numbers = {r["charge_number"] for r in charges}
         progress = self._rows("charge_progress", "charge_number", numbers)
         self.billed_through = {(r["charge_number"], r["segment"]): r["charged_through_date"] for r in progress}

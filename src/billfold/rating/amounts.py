@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from billfold.money import WIDE, WIDE_LIMIT, rounded
+from billfold.money import WIDE, WIDE_LIMIT, increment, rounded
 from billfold.rating.models import with_whole_amounts
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ class Money:
     def rounded(self, wide: pl.Expr) -> pl.Expr:
         """A `WIDE` amount set to its row's currency; null where it does not fit an amount."""
         return rounded(wide, pl.col("currency"), self.settings, self.currencies)
+
+    def steps(self) -> dict[str, int]:
+        """The smallest steps of currencies' amounts, in 1/10,000."""
+        return {c: int(increment(c, self.settings) * 10_000) for c in self.currencies}
 
 
 def with_amounts(rows: pl.DataFrame, money: Money) -> pl.DataFrame:

@@ -75,7 +75,7 @@ def credits_of(
     if found.is_empty():
         return Credits(found.head(0), pl.DataFrame(), found.select("row", "cut"))
     numbers = found["charge_number"].unique().implode()
-    known = collected(items.filter(pl.col("charge_number").is_in(numbers)))
+    known = collected(items.filter(pl.col("charge_number").is_in(numbers) & ~pl.col("is_scheduled")))
     rows = pl.concat([_here(found, known), *_elsewhere(found.filter(~pl.col("here")))])
     valued = _valued(rows, money).with_row_index("line")
     given = _discounts(valued, items, discounts, money)

@@ -29,7 +29,24 @@ def with_spans(charges: pl.DataFrame) -> pl.DataFrame:
         through=pl.coalesce("billed_through", "charged_through_date"),
         excess=pl.when(here).then(end).otherwise(stopped),
     )
-    return _with_first_start(spans)
+    known = _with_first_start(spans)
+    return _beside_schedules(known) if "scheduled_through" in known.columns else known
+
+
+def _beside_schedules(spans: pl.DataFrame) -> pl.DataFrame:
+    """Charges that a schedule bills for some days begin, for runs, after these days; `kept_through` stays as it was.
+
+    A segment that ends before these days is billed, and credited, as if there was no schedule.
+    """
+    through = pl.col("scheduled_through")
+    apart = (through.is_not_null() & ~(pl.col("end") <= pl.col("scheduled_from"))).fill_null(value=False)
+    beyond = (pl.col("through") > through).fill_null(value=False)
+    return spans.with_columns(
+        start=pl.when(apart).then(pl.max_horizontal("start", through)).otherwise("start"),
+        through=pl.when(~apart | beyond).then("through"),
+        here=pl.col("here") & (~apart | beyond),
+        kept_through="billed_through",
+    )
 
 
 def _with_first_start(spans: pl.DataFrame) -> pl.DataFrame:

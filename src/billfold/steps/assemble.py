@@ -11,7 +11,7 @@ from billfold.lines import ID_DIGITS, IDENTITY, KEY, TROUBLE, Assembled, Documen
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from billfold.lines import Rated
+    from billfold.lines import Executed, Rated
     from billfold.requests import RunIdentity, RunRequest
 
 INVOICE: Final = "invoice"
@@ -69,6 +69,7 @@ def assemble(
         parked_accounts=_parked(parked, run),
         processed_usage=_processed(rated.used, parked, run),
         charge_progress=_progressed(rated.progress, parked, run),
+        **_executed(rated.schedules, parked, items, run),
     )
     return Assembled(documents, placed.select("line", "document", "kind"))
 
@@ -94,6 +95,29 @@ def _progressed(progress: pl.DataFrame, parked: pl.DataFrame, run: RunIdentity) 
     billed_by = pl.when("is_billed").then(pl.lit(run.bill_run_number)).otherwise("bill_run_number")
     kept = _without(progress, parked.filter(pl.col("origin").is_null()))
     return kept.with_columns(bill_run_number=billed_by).sort("account_number", "charge_number", "segment")
+
+
+def _executed(
+    executed: Executed, parked: pl.DataFrame, items: pl.DataFrame, run: RunIdentity
+) -> dict[str, pl.DataFrame]:
+    """Rows of invoice schedules that were billed, their items with the documents that they are on."""
+    apart = parked.filter(pl.col("origin").is_null() | (pl.col("origin") == "Subscription"))
+    left_out = executed.payers.join(apart, on="account_number", how="semi")["invoice_schedule_number"].unique()
+    kept = executed.payers.filter(~pl.col("invoice_schedule_number").is_in(left_out.implode()))
+    after = executed.after.among(kept["invoice_schedule_number"].unique())
+    of_items = items.drop_nulls("invoice_schedule_item_id").group_by(item_id="invoice_schedule_item_id").agg(
+        pl.col("id").filter(kind=kind).last().alias(f"on_{kind}") for kind in (INVOICE, MEMO)
+    )  # fmt: skip
+    now = pl.col("item_id").is_in(executed.item_ids.implode())
+    rows = after.items.join(of_items, on="item_id", how="left", maintain_order="left").with_columns(
+        *(pl.coalesce(f"on_{kind}", f"{kind}_id").alias(f"{kind}_id") for kind in (INVOICE, MEMO)),
+        bill_run_number=pl.when(now).then(pl.lit(run.bill_run_number)).otherwise("bill_run_number"),
+    )
+    return {
+        "invoice_schedules": after.headers,
+        "invoice_schedule_items": rows.select(after.items.columns),
+        "invoice_schedule_charges": after.charges,
+    }
 
 
 def _groups(lines: pl.DataFrame) -> pl.DataFrame:
@@ -212,7 +236,7 @@ def _headers(placed: pl.DataFrame, groups: pl.DataFrame, request: RunRequest, ru
     )
     key = pl.struct(pl.col(k).alias(_KEY_NAMES.get(k, k)) for k in KEY).struct.json_encode()
     components = groups.with_columns(group_key=key).drop(
-        "separate_subscription", "group_number", "ungrouped", "origin", "group_values"
+        "separate_subscription", "invoice_schedule", "group_number", "ungrouped", "origin", "group_values"
     )
     return documents.join(components, on="group", how="left", maintain_order="left").with_columns(
         id=pl.format(

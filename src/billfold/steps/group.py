@@ -13,21 +13,24 @@ if TYPE_CHECKING:
 def group(lines: pl.DataFrame, settings: Mapping[str, str]) -> pl.DataFrame:
     """Lines with `lines.KEY`: two lines share a document only if they agree in every component.
 
-    `invoice_separately` beats group number and consolidation, so these components are blank on such lines.
+    `invoice_separately` beats group number and consolidation, so these components are blank on such lines. On lines of
+    a schedule it is the schedule's, and its blanks stay together.
     """
     of_order = pl.col("source_type") == "OrderLineItem"
+    of_schedule = pl.col("invoice_schedule_number").is_not_null()
     apart = pl.col("invoice_separately").fill_null(value=False)
     number = pl.col("invoice_group_number").str.strip_chars().str.to_lowercase()
     carrier = (
-        pl.when(of_order)
-        .then(pl.struct("order_number", "item_number").struct.json_encode())
+        pl.when(of_order).then(pl.struct("order_number", "item_number").struct.json_encode())
+        .when(of_schedule).then(pl.struct("invoice_schedule_number").struct.json_encode())
         .otherwise(pl.struct("subscription_number").struct.json_encode())
-    )
+    )  # fmt: skip
     alone = _blanks_stay_alone(settings["ungrouped"])
     origin = pl.when(of_order).then(pl.lit("Order")).otherwise(pl.lit("Subscription"))
     consolidated = settings["consolidate_invoices"] == "yes"
     return lines.with_columns(
-        separate_subscription=pl.when(apart).then("subscription_number"),
+        separate_subscription=pl.when(apart & ~of_schedule).then("subscription_number"),
+        invoice_schedule=pl.when(apart & of_schedule).then("invoice_schedule_number"),
         group_number=pl.when(~apart).then(number),
         ungrouped=pl.when(~apart & number.is_null() & alone).then(carrier),
         origin=pl.lit(None, dtype=pl.String) if consolidated else pl.when(~apart).then(origin),

@@ -9,27 +9,37 @@ import polars as pl
 
 from billfold.ceilings import NO_CEILING
 from billfold.lines import LAST_BILL, Inputs
+from billfold.money import PRICE
 from billfold.rows import Only, collected
+from billfold.schedules.due import also_billed, covered, due_schedules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
+    from billfold.lines import Schedules
     from billfold.requests import RunRequest
 
     Read = Callable[..., pl.LazyFrame]
 
 _OF_ITEMS: Final = (
     "charge_number", "segment", "charge_name", "service_start_date", "service_end_date", "amount",
-    "applied_to_item_id", "processing_type",
+    "applied_to_item_id", "processing_type", "invoice_schedule_number",
 )  # fmt: skip
+_UNBILLED: Final = {
+    "billed_through": pl.Date(), "scheduled_from": pl.Date(), "scheduled_through": pl.Date(), "billed_price": PRICE,
+    "billed_quantity": PRICE, "billed_tiers": pl.String(), "billed_by": pl.String(),
+}  # fmt: skip
 
 
 def load(read: Read, settings: Mapping[str, str], request: RunRequest) -> Inputs:
     """Tables of one snapshot, filtered to the accounts and kinds of lines that are asked for."""
     accounts, subscriptions, order_lines = read("accounts"), read("subscriptions"), read("order_line_items")
     to_review = collected(read("charges_to_review"))
-    awake = _awake(read, to_review, request)
+    own = _of_orders(read, request.orders) if request.orders else None
+    due = due_schedules(read, settings, request, own)
+    also = also_billed(read, due, request)
+    awake = _awake(read, to_review, request, own, also)
     charges = _with_progress(read, awake, to_review)
     charges = charges.filter(~pl.col("charge_type").is_in(request.excluded_charge_types))
 
@@ -60,6 +70,9 @@ def load(read: Read, settings: Mapping[str, str], request: RunRequest) -> Inputs
         settings=settings,
         request=request,
         currencies=_currencies(accounts, subscriptions, order_lines),
+        schedules=due,
+        scheduled_charges=of_schedules(read, due),
+        also_billed=also,
         work=_work(awake, order_lines, request),
     )
 
@@ -83,14 +96,38 @@ def _currencies(*tables: pl.LazyFrame) -> list[str]:
     return collected(found)["currency"].to_list()
 
 
-def _awake(read: Read, to_review: pl.DataFrame, request: RunRequest) -> pl.Series:
-    """Numbers of the charges that may owe something: those that are due, and those that changed."""
+def _awake(
+    read: Read, to_review: pl.DataFrame, request: RunRequest, own: pl.Series | None, also: pl.DataFrame
+) -> pl.Series:
+    """Numbers of the charges that may owe something: those that are due, and those that changed.
+
+    `own` are those that the run is limited to, if any; `also` has subscriptions that are billed beyond the target date.
+    """
+    if request.schedules:
+        return _due_later(read, to_review, also)
     only = Only(between={"next_due_date": (None, request.target_date)})
-    if request.orders:
-        own = _of_orders(read, request.orders)
+    if own is not None:
         only, to_review = replace(only, among=own), Only(among=own).of(to_review.lazy()).collect()
     due = collected(read("charge_progress", only=only).select("charge_number"))
-    return pl.concat([due["charge_number"], to_review["charge_number"]])
+    found = pl.concat([due["charge_number"], to_review["charge_number"]])
+    return pl.concat([found, _due_later(read, to_review, also)]).unique() if also.height else found
+
+
+def _due_later(read: Read, to_review: pl.DataFrame, also: pl.DataFrame) -> pl.Series:
+    """Charges of some subscriptions that may owe something up to a day of their own."""
+    theirs = read("rate_plan_charges", only=Only(among=also["subscription_number"])).select("charge_number")
+    numbers = collected(theirs)["charge_number"].unique()
+    only = Only(among=numbers, between={"next_due_date": (None, also["until"].max())})  # type: ignore[dict-item]
+    due = collected(read("charge_progress", only=only).select("charge_number"))
+    changed = to_review.filter(pl.col("charge_number").is_in(numbers.implode()))
+    return pl.concat([due["charge_number"], changed["charge_number"]]).unique()
+
+
+def of_schedules(read: Read, due: Schedules) -> pl.LazyFrame:
+    """Segments of the charges of schedules, as if nothing of them was billed by period."""
+    only = Only(among=due.charges["charge_number"].unique())
+    nothing = {c: pl.lit(None, dtype=t) for c, t in _UNBILLED.items()}
+    return read("rate_plan_charges", only=only).with_columns(**nothing, is_reviewed=pl.lit(value=False))
 
 
 def _with_progress(read: Read, awake: pl.Series, to_review: pl.DataFrame) -> pl.LazyFrame:
@@ -106,7 +143,7 @@ def _with_progress(read: Read, awake: pl.Series, to_review: pl.DataFrame) -> pl.
         )
     )  # fmt: skip
     charges = read("rate_plan_charges", only=Only(among=awake)).filter(pl.col("charge_model") != "DiscountPercentage")
-    known = charges.join(progress, on=keys, how="left")
+    known = charges.join(progress, on=keys, how="left").join(covered(read, awake), on="charge_number", how="left")
     return known.with_columns(pl.col("is_reviewed").fill_null(value=False))
 
 
@@ -131,7 +168,10 @@ def _selected(accounts: pl.LazyFrame, request: RunRequest) -> pl.LazyFrame:
 
 
 def _items_that_count(read: Read) -> pl.LazyFrame:
-    """Items of charges on documents that were not canceled, with amounts as they are owed: memos with a minus."""
+    """Items of charges on documents that were not canceled, with amounts as they are owed: memos with a minus.
+
+    Those that `is_scheduled` marks are their schedule's affair: runs credit them by schedule, not by period.
+    """
     frames = []
     for documents, items, key, sign in (
         ("invoices", "invoice_items", "invoice", 1),
@@ -141,7 +181,13 @@ def _items_that_count(read: Read) -> pl.LazyFrame:
         told = read(items).select(f"{key}_id", *_OF_ITEMS, item_id=f"{key}_item_id")
         counting = told.join(canceled, on=f"{key}_id", how="anti").drop(f"{key}_id")
         frames.append(counting.with_columns(pl.col("amount") * sign))
-    return pl.concat(frames)
+    attached = (
+        read("invoice_schedule_charges")
+        .filter(~pl.col("is_detached"))
+        .select("invoice_schedule_number", "charge_number", is_scheduled=pl.lit(value=True))
+    )
+    known = pl.concat(frames).join(attached, on=["invoice_schedule_number", "charge_number"], how="left")
+    return known.with_columns(pl.col("is_scheduled").fill_null(value=False))
 
 
 def _last_bills(read: Read, settings: Mapping[str, str], request: RunRequest) -> pl.DataFrame:

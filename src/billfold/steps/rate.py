@@ -7,6 +7,7 @@ never bills a guess.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -19,25 +20,50 @@ from billfold.rating.discounts import discounts_on
 from billfold.rating.due import FOR_GRIDS, due, is_ratable, is_usage, may_owe, next_due
 from billfold.rating.spans import is_overbilled, with_spans
 from billfold.rating.usage import Used, with_usage, without_usage
+from billfold.schedules.lines import scheduled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
     from billfold.lines import Carriers
+    from billfold.requests import RunRequest
 
 _ONE: Final = pl.lit(1, dtype=PRICE)
 _FOR_DISCOUNTS: Final = ("subscriber", "rate_plan_name")
 _OF_LINES: Final = (*LINE, *_FOR_DISCOUNTS)
 _OF_PROGRESS: Final = (
     "owner", "charge_number", "segment", "price", "quantity", "tiers", "billed_price", "billed_quantity",
-    "billed_tiers", "billed_by", "here", "excess",
+    "billed_tiers", "billed_by", "here", "excess", "kept_through",
 )  # fmt: skip
 
 
-def rate(carriers: Carriers, target: date, settings: Mapping[str, str], currencies: Sequence[str]) -> Rated:
+def rate(carriers: Carriers, request: RunRequest, settings: Mapping[str, str], currencies: Sequence[str]) -> Rated:
     """Everything owed up to the target date, inclusive, priced and rounded once."""
     money = Money(settings, currencies)
+    by_target = _by_target(carriers, request.target_date)
+    parts = [_rated(some, target, settings, money) for target, some in by_target]
+    if carriers.schedules.headers.height:
+        parts.append(scheduled(carriers, None if request.schedules else request.target_date, money))
+    return parts[0] if len(parts) == 1 else Rated.joined(parts)
+
+
+def _by_target(carriers: Carriers, target: date) -> list[tuple[date, Carriers]]:
+    """The carriers by the day up to which they are billed: schedules may bring subscriptions with days of their own."""
+    if carriers.also_billed.is_empty():
+        return [(target, carriers)]
+    on = {"left_on": ["subscription_number", "subscriber"], "right_on": ["subscription_number", "account_number"]}
+    dated = carriers.charges.join(carriers.also_billed, how="left", maintain_order="left", **on)  # type: ignore[arg-type]
+    until = pl.when(pl.col("charge_type") != "Usage").then(pl.max_horizontal("until", pl.lit(target)))
+    parts = dated.with_columns(until=until.fill_null(target)).partition_by("until", as_dict=True)
+    found = {day: part.drop("until") for (day,), part in sorted(parts.items())}
+    first = replace(carriers, charges=found.pop(target, carriers.charges.clear()))
+    others = replace(carriers, order_lines=carriers.order_lines.clear())
+    return [(target, first), *((day, replace(others, charges=part)) for day, part in found.items())]
+
+
+def _rated(carriers: Carriers, target: date, settings: Mapping[str, str], money: Money) -> Rated:
+    """What charges and order lines owe."""
     charges = with_spans(carriers.charges).with_row_index("row")
     used = _used(due(charges, target, settings), charges, carriers, settings)
     periods = with_amounts(used.periods, money)
@@ -216,7 +242,7 @@ def _progress(charges: pl.DataFrame, periods: pl.DataFrame, back: Credits) -> pl
         account_number="owner",
         charge_number="charge_number",
         segment="segment",
-        charged_through_date=pl.when(pl.col("is_billed") | pl.col("here")).then("through"),
+        charged_through_date=pl.when(pl.col("is_billed") | pl.col("here")).then("through").otherwise("kept_through"),
         next_due_date="next_due_date",
         **{c: pl.when("is_billed").then(c).otherwise(f"billed_{c}") for c in ("price", "quantity", "tiers")},
         bill_run_number="billed_by",

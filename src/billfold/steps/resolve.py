@@ -5,6 +5,7 @@ A carrier is a charge segment or an order line item; lines inherit what is resol
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -12,7 +13,7 @@ import polars as pl
 from billfold.group_values import CHARGES, ORDER_LINES, SUBSCRIPTION, configured, fields, with_group_values
 from billfold.lines import ATTRIBUTES, Carriers
 from billfold.rating.spans import serves, with_spans
-from billfold.rows import unreadable
+from billfold.rows import Only, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,8 @@ _OF_CHARGES: Final = (
     "quantity", "uom", "included_units", "overage_price", "tiers", "rate_plan_name", "billing_period",
     "specific_billing_period", "billing_timing", "bill_cycle_type", "bill_cycle_day", "weekly_bill_cycle_day",
     "billing_period_alignment", "list_price_base", "trigger_event", "effective_start_date", "effective_end_date",
-    "charged_through_date", "billed_through", "billed_price", "billed_quantity", "billed_tiers", "billed_by",
+    "charged_through_date", "scheduled_from", "scheduled_through", "billed_through",
+    "billed_price", "billed_quantity", "billed_tiers", "billed_by",
     "is_reviewed",
 )  # fmt: skip
 _OF_SUBSCRIPTIONS: Final = (
@@ -55,8 +57,10 @@ def resolve(inputs: Inputs) -> Carriers:
     owners = _owners(inputs, open_lines)
     lines = _asked(open_lines, inputs.request)
     order_lines = with_group_values(lines.join(owners, on="owner"), groups, ORDER_LINES)
-    charges = with_group_values(_charges(inputs, owners, groups), groups, CHARGES)
+    charges = with_group_values(_charges(inputs, inputs.rate_plan_charges, owners, groups), groups, CHARGES)
     plans = [charges, _with_attributes(order_lines), _of_charges(inputs, inputs.discounts)]
+    if inputs.schedules.charges.height:
+        plans.append(with_group_values(_scheduled(inputs, owners, groups), groups, CHARGES))
     try:
         frames = pl.collect_all(plans)
     except pl.exceptions.PolarsError as e:
@@ -69,6 +73,9 @@ def resolve(inputs: Inputs) -> Carriers:
         usage=inputs.usage,
         processed=inputs.processed,
         items=inputs.items,
+        schedules=inputs.schedules,
+        scheduled=frames[3] if len(frames) > 3 else frames[0].clear(),  # noqa: PLR2004 - the plan that few runs have
+        also_billed=inputs.also_billed,
     )
 
 
@@ -117,11 +124,20 @@ def _billable(subscriptions: pl.LazyFrame) -> pl.LazyFrame:
     return billable.with_columns(owner=owner, subscriber="account_number")
 
 
-def _charges(inputs: Inputs, owners: pl.LazyFrame, groups: Mapping[str | None, Mapping[str, Any]]) -> pl.LazyFrame:
+def _scheduled(inputs: Inputs, owners: pl.LazyFrame, groups: Mapping[str | None, Mapping[str, Any]]) -> pl.LazyFrame:
+    """Charge segments of due schedules. Their subscriptions may have expired: what was planned is still billed."""
+    numbers = Only(among=inputs.schedules.charges["subscription_number"].unique())
+    theirs = numbers.of(inputs.subscriptions).with_columns(status=pl.lit("Active"))
+    return _charges(replace(inputs, charged=theirs), inputs.scheduled_charges, owners, groups)
+
+
+def _charges(
+    inputs: Inputs, charges: pl.LazyFrame, owners: pl.LazyFrame, groups: Mapping[str | None, Mapping[str, Any]]
+) -> pl.LazyFrame:
     """Charge segments that may have begun, with what they take from their subscription and its invoice owner."""
     known = inputs.subscriptions.collect_schema().names()
     asked = [pl.col(c).alias(SUBSCRIPTION + c) for c in fields(groups, "Subscription", known)]
-    own = fields(groups, "RatePlanCharge", inputs.rate_plan_charges.collect_schema().names())
+    own = fields(groups, "RatePlanCharge", charges.collect_schema().names())
     subscriptions = (
         _billable(inputs.charged)
         .join(_sold_to(inputs), on="account_number", how="left")
@@ -129,8 +145,7 @@ def _charges(inputs: Inputs, owners: pl.LazyFrame, groups: Mapping[str | None, M
         .with_columns(asked)
     )
     resolved = _with_attributes(subscriptions).select(*_OF_SUBSCRIPTIONS, *_RESOLVED, pl.col(f"^{SUBSCRIPTION}.*$"))
-    charges = inputs.rate_plan_charges.select(dict.fromkeys((*_OF_CHARGES, *own)).keys())
-    return charges.join(resolved, on="subscription_number")
+    return charges.select(dict.fromkeys((*_OF_CHARGES, *own)).keys()).join(resolved, on="subscription_number")
 
 
 def _open_order_lines(inputs: Inputs) -> pl.LazyFrame:

@@ -47,7 +47,7 @@ def billed_once(documents: Documents, through: pl.DataFrame, order_lines: Callab
         getattr(documents, t).filter(processing_type="Charge").select(*IDENTITY, "applied_to_item_id")
         for _, t, _, _ in _KINDS
     )
-    of_charges = items.filter(pl.col("charge_number").is_not_null(), pl.col("applied_to_item_id").is_null())
+    of_charges = items.filter(pl.col("source_type") == "SubscriptionComponent", pl.col("applied_to_item_id").is_null())
     known = through.select("charge_number", "segment", "billed_through").drop_nulls()
     both = of_charges.join(known, on=["charge_number", "segment"])
     overlapping = both.filter(pl.col("service_start_date") < pl.col("billed_through"))
@@ -105,7 +105,7 @@ def _partition(owed: pl.DataFrame, assembled: Assembled) -> str:
 def _once(owed: pl.DataFrame, assembled: Assembled) -> str:
     """No line twice: neither a row of the lines nor what it stands for."""
     rows = assembled.lines["line"]
-    of_charge = ("segment", "service_start_date", "applied_line", "applied_to_item_id")
+    of_charge = ("segment", "service_start_date", "applied_line", "applied_to_item_id", "invoice_schedule_item_id")
     billed = owed.select("charge_number", *of_charge, "order_number", "item_number")[rows]
     doubled = rows.len() - rows.n_unique()
     for name, others in (("charge_number", of_charge), ("order_number", ("item_number",))):

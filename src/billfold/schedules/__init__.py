@@ -1,0 +1,1 @@
+"""Invoice schedules: chosen amounts of chosen charges on chosen dates (docs/schedules.md)."""

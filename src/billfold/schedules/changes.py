@@ -1,0 +1,91 @@
+"""What a load or an order makes of schedules: the amounts of their charges move, and perhaps the next run date."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from billfold.book import Change
+from billfold.rows import Only, collected
+from billfold.schedules.consumption import SCHEDULE
+from billfold.schedules.due import whole_schedules
+from billfold.schedules.lines import with_actual
+from billfold.schedules.standing import stand
+from billfold.schedules.units import CHARGE, units_of
+from billfold.schedules.view import view
+
+if TYPE_CHECKING:
+    from billfold.book import State
+    from billfold.lines import Schedules
+
+
+def schedule_changes(after: State, subscriptions: pl.Series) -> list[Change]:
+    """Rows of schedules that follow from changed subscriptions (or from charges of theirs), in the state after that."""
+    only = Only(among=subscriptions.alias("subscription_number"))
+    links = collected(after.read("invoice_schedule_charges", only).filter(~pl.col("is_detached")))
+    if links.is_empty():
+        return []
+    named = Only(among=links[SCHEDULE].unique().alias("number"))
+    was = whole_schedules(after.read, collected(after.read("invoice_schedules", named).sort("number")))
+    seen = view(after, was.charges["subscription_number"])
+    attached = was.charges.filter(~pl.col("is_detached"))
+    units = units_of(attached, seen.charges, seen.discounts, seen.money).units
+    known = attached.join(seen.charges, on="charge_number", how="semi")
+    unseen = attached.join(known, on=CHARGE, how="anti")[SCHEDULE].unique()
+    links = with_actual(was.charges, units)
+    headers, items = stand(was.headers, was.items, links, seen.money)
+    moved = _with_days(was, headers, _reduced_from(was.charges, links, units, seen.charges))
+    owned = _with_owner(after, moved, links)
+    frames = {
+        "invoice_schedules": (was.headers, owned, ["number"]),
+        "invoice_schedule_items": (was.items, items, ["item_id"]),
+        "invoice_schedule_charges": (was.charges, links, CHARGE),
+    }
+    # A charge that nobody pays for just now has no total; its schedule stays as it is until somebody does.
+    found = []
+    for table, (old, new, keys) in frames.items():
+        name = "number" if table == "invoice_schedules" else SCHEDULE
+        rows = new.filter(~pl.col(name).is_in(unseen.implode()))
+        changed = rows.join(old, on=rows.columns, how="anti", nulls_equal=True).sort(keys)
+        found.append(Change(table, changed, replace=True))
+    return [c for c in found if c.rows.height]
+
+
+def _reduced_from(was: pl.DataFrame, now: pl.DataFrame, units: pl.DataFrame, charges: pl.DataFrame) -> pl.DataFrame:
+    """The day from which a schedule bills less: the end of a charge now, or its start if nothing is left of it."""
+    ends = units.group_by(CHARGE).agg(until=pl.col("until").max())
+    starts = charges.group_by("charge_number").agg(start=pl.col("start").min())
+    return (
+        now.join(was.select(*CHARGE, before="actual_amount"), on=CHARGE, maintain_order="left")
+        .filter(pl.col("actual_amount") < pl.col("before"))
+        .join(ends, on=CHARGE, how="left", maintain_order="left")
+        .join(starts, on="charge_number", how="left", maintain_order="left")
+        .group_by(number=SCHEDULE)
+        .agg(reduced=pl.coalesce("until", "start", "from_date").min())
+    )
+
+
+def _with_days(was: Schedules, now: pl.DataFrame, reduced: pl.DataFrame) -> pl.DataFrame:
+    """Headers whose next run is pulled to the day of a reduction, if that is earlier or nothing else was planned."""
+    before = was.headers.select("number", before="actual_amount")
+    joined = now.join(reduced, on="number", how="left", maintain_order="left").join(
+        before, on="number", maintain_order="left"
+    )
+    is_less = pl.col("actual_amount") < pl.col("before")
+    earlier = pl.min_horizontal("next_run_date", "reduced")
+    return joined.with_columns(next_run_date=pl.when(is_less).then(earlier).otherwise("next_run_date")).select(
+        now.columns
+    )
+
+
+def _with_owner(after: State, headers: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
+    """Headers under the account that owns their subscriptions now, if it is one."""
+    only = Only(among=links["subscription_number"].unique())
+    owners = collected(after.read("subscriptions", only).select("subscription_number", owner="account_number"))
+    attached = links.filter(~pl.col("is_detached")).join(owners, on="subscription_number")
+    one = attached.group_by(number=SCHEDULE).agg(
+        owner=pl.col("owner").unique().sort().first(), several=pl.col("owner").n_unique() > 1
+    )
+    joined = headers.join(one.filter(~pl.col("several")), on="number", how="left", maintain_order="left")
+    return joined.with_columns(account_number=pl.coalesce("owner", "account_number")).select(headers.columns)
