@@ -966,20 +966,27 @@ WHERE place <> sequence_number OR (i.status = 'Processed' AND before <> 'Process
    OR (i.status = 'Processed' AND coalesce(r.status, 'Canceled') = 'Canceled')
 
 -- promise: schedules: documents
--- The documents that an item names count and hold lines of it; its lines are on no document of another kind than these.
--- Lines of schedules that count name a schedule of the book and an item of this schedule.
+-- The documents that an item names count and hold lines of it; its lines are on no document of another kind than these, and
+-- the run that it names is the last that made one. Lines of schedules that count name an item of the book.
 WITH named AS (
     SELECT item_id, invoice_schedule_number AS number, status, 'invoice' AS kind, invoice_id AS document
     FROM invoice_schedule_items
     UNION ALL
     SELECT item_id, invoice_schedule_number, status, 'credit memo', credit_memo_id FROM invoice_schedule_items),
-holding AS (SELECT DISTINCT item_id, number, kind, document FROM scheduled)
+holding AS (
+    SELECT item_id, number, kind, document, split_part(document, '-', 1) || '-' || split_part(document, '-', 2) AS run_number
+    FROM scheduled GROUP BY ALL)
 SELECT concat('item ', item_id, ' of schedule ', number, ' is ', status, ' and names the ', kind, ' ', document,
               ', which holds no line of it that counts') AS broken
 FROM named ANTI JOIN holding USING (item_id, number, kind, document) WHERE document IS NOT NULL
 UNION ALL
 SELECT concat('item ', item_id, ' of schedule ', number, ' has lines on the ', kind, ' ', document, ' and names none')
 FROM holding ANTI JOIN (FROM named WHERE document IS NOT NULL) USING (item_id, number, kind)
+UNION ALL
+SELECT concat('item ', item_id, ' of schedule ', invoice_schedule_number, ' names ', coalesce(bill_run_number, 'no run'),
+              ', and ', last, ' made the last lines of it')
+FROM invoice_schedule_items JOIN (SELECT item_id, max(run_number) AS last FROM holding GROUP BY ALL) USING (item_id)
+WHERE bill_run_number IS DISTINCT FROM last
 
 -- promise: schedules: once
 -- No day of a charge is in two schedules that bill it, or billed by period too, unless that was given back; and no more of a

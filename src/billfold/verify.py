@@ -278,8 +278,8 @@ class _Asking:
         """All bill runs. Those of older versions kept no version of their own."""
         left = "SELECT commit_message, min(snapshot_id) FROM ducklake_snapshots('book') GROUP BY ALL"
         after = dict(self.cursor.execute(left).fetchall())
-        made = "SELECT min(begin_snapshot) FROM __ducklake_metadata_book.ducklake_table WHERE table_name = ?"
-        first = int(self.cursor.execute(made, [_LINKS]).fetchall()[0][0] or 0)
+        added = "SELECT max(begin_snapshot) FROM __ducklake_metadata_book.ducklake_table WHERE table_name = ?"
+        first = int(self.cursor.execute(added, [_LINKS]).fetchall()[0][0] or 0)
         rows = self.cursor.execute(
             "SELECT bill_run_number, snapshot_id, billfold_version IS NULL FROM bill_runs ORDER BY ALL"
         ).fetchall()

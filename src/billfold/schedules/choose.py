@@ -69,7 +69,7 @@ def subscriptions_of(state: State, orders: pl.Series) -> tuple[dict[str, Row], d
 def _loaded(state: State, accounts: set[str]) -> dict[str, list[str]]:
     """Subscriptions of some accounts that no order made."""
     only = Only(among=pl.Series("account_number", sorted(accounts)))
-    made = state.read("order_actions").select("subscription_number")
+    made = state.read("order_actions").filter(type="CreateSubscription").select("subscription_number")
     rows = collected(
         state.read("subscriptions", only)
         .join(made, on="subscription_number", how="anti")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from billfold.schedules.consumption import SCHEDULE
-from billfold.schedules.units import CHARGE, ten_thousandths
+from billfold.schedules.units import CHARGE, negative, ten_thousandths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,7 +92,7 @@ def _gross(taken: pl.DataFrame, money: Money) -> pl.DataFrame:
     plain = pl.col("gross") == pl.col("left")
     amount = pl.when(whole).then(pl.col("gross")).when(plain).then(pl.col("take")).otherwise(share)
     return taken.with_columns(
-        amount=-amount, is_whole=whole, applied_to_item_id="invoice_item_id", service_start_date="begin",
+        amount=negative(amount), is_whole=whole, applied_to_item_id="invoice_item_id", service_start_date="begin",
         service_end_date="finish",
     )  # fmt: skip
 
@@ -103,13 +103,13 @@ def _discounts_back(gross: pl.DataFrame, off: pl.DataFrame) -> pl.DataFrame:
         "item_id", "take", "is_whole", "service_start_date", "service_end_date", line="amount",
         of="invoice_item_id", charge_of_line="charge_number", left_of_item="left",
     ).join(off, on="of", maintain_order="left")  # fmt: skip
-    rest = -pl.col("line") - pl.col("take")
-    so_far, whole = pl.col("left").cum_sum().over("of"), pl.col("left").sum().over("of")
-    until = pl.when(whole == 0).then(0).otherwise(-so_far * rest // pl.when(whole == 0).then(1).otherwise(-whole))
+    rest = negative(pl.col("line")) - pl.col("take")
+    so_far, whole = negative(pl.col("left").cum_sum().over("of")), negative(pl.col("left").sum().over("of"))
+    until = pl.when(whole == 0).then(0).otherwise(so_far * rest // pl.when(whole == 0).then(1).otherwise(whole))
     shares = joined.with_columns(until=until)
     amount = pl.col("until") - pl.col("until").shift(1).over("of").fill_null(0)
     return shares.with_columns(
-        amount=pl.when("is_whole").then(-pl.col("left")).otherwise(amount), applied_to_item_id="discount"
+        amount=pl.when("is_whole").then(negative(pl.col("left"))).otherwise(amount), applied_to_item_id="discount"
     ).filter(pl.col("amount") != 0)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from rich.cells import cell_len
 from rich.markup import escape
 
-from billfold.console import console, money, print_text, table_of
+from billfold.console import console, money, print_text, show_records, table_of
 from billfold.orders.paper import _plain, _show_failed, _show_reasons
 from billfold.schedules import answers
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from billfold.receipt import Receipt
 
 _SHOWN: Final = 20
+_FOLDED: Final = 10
+"""How narrow a column of words may get before a table gives way to blocks."""
+
+_GAP: Final = 2
 
 
 def show_created(given: Sequence[Answer], *, several: bool, as_json: bool) -> None:
@@ -51,17 +56,19 @@ def _of_file(given: Sequence[Answer]) -> dict[str, Any]:
 
 
 def _show_done(done: Sequence[Answer]) -> None:
-    table = table_of("schedule", "account", "items", "total", "next run", "notes", right=["items", "total"])
-    for answer in done[:_SHOWN]:
-        body = answer.body
-        number = body["number"] + (" (made before)" if answer.repeated else "")
-        items = f"{len(body['scheduleItems']):,}"
-        table.add_row(
-            escape(number), escape(body["accountId"]), items, _sum(body, "totalAmount"), _day(body["nextRunDate"]),
-            escape(body["notes"] or ""),
-        )  # fmt: skip
+    rows = [
+        {
+            "schedule": answer.body["number"] + (" (made before)" if answer.repeated else ""),
+            "account": answer.body["accountId"],
+            "items": f"{len(answer.body['scheduleItems']):,}",
+            "total": _sum(answer.body, "totalAmount"),
+            "next run": _day(answer.body["nextRunDate"]),
+            "notes": answer.body["notes"] or "",
+        }
+        for answer in done[:_SHOWN]
+    ]
     out = console()
-    out.print(table)
+    _show(out, rows, right=("items", "total"), folding="notes")
     if len(done) > _SHOWN:
         out.print(f"… and {len(done) - _SHOWN:,} more; --out FILE saves all answers.")
 
@@ -76,15 +83,19 @@ def show_schedule(body: Mapping[str, Any], *, as_json: bool) -> None:
         return
     out = console()
     _show_header(out, body)
-    table = table_of("item", "name", "run date", "amount", "actual", "status", "documents", right=["amount", "actual"])
-    for item in body["scheduleItems"]:
-        documents = ", ".join(d for d in (item["invoiceId"], item["creditMemoId"]) if d)
-        share = "" if item["percentage"] is None else f" ({_plain(item['percentage'])} %)"
-        table.add_row(
-            escape(item["id"]), escape(item["name"] or ""), _day(item["runDate"]), f"{_amount(item['amount'])}{share}",
-            _amount(item["actualAmount"]), item["status"], escape(documents),
-        )  # fmt: skip
-    out.print(table)
+    rows = [
+        {
+            "item": item["id"],
+            "name": item["name"] or "",
+            "run date": _day(item["runDate"]),
+            "amount": _amount(item["amount"]) + _share(item["percentage"]),
+            "actual": _amount(item["actualAmount"]),
+            "status": item["status"],
+            "documents": ", ".join(d for d in (item["invoiceId"], item["creditMemoId"]) if d),
+        }
+        for item in body["scheduleItems"]
+    ]
+    _show(out, rows, right=("amount", "actual"), folding="name")
 
 
 def _show_header(out: Console, body: Mapping[str, Any]) -> None:
@@ -107,15 +118,20 @@ def show_listed(schedules: pl.DataFrame, *, as_json: bool) -> None:
     if not headers:
         console().print("There are no such invoice schedules.")
         return
-    sums = ("total", "actual", "billed", "unbilled")
-    table = table_of("schedule", "account", "status", "next run", *sums, "notes", right=sums)
-    for each in headers:
-        amounts = [_amount(each[f"{name}Amount"]) for name in sums[1:]]
-        table.add_row(
-            escape(each["number"]), escape(each["accountId"]), each["status"], _day(each["nextRunDate"]),
-            _sum(each, "totalAmount"), *amounts, escape(each["notes"] or ""),
-        )  # fmt: skip
-    console().print(table)
+    rows = [
+        {
+            "schedule": each["number"],
+            "account": each["accountId"],
+            "status": each["status"],
+            "next run": _day(each["nextRunDate"]),
+            "total": _sum(each, "totalAmount"),
+            "billed": _amount(each["billedAmount"]),
+            "unbilled": _amount(each["unbilledAmount"]),
+            "notes": each["notes"] or "",
+        }
+        for each in headers
+    ]
+    _show(console(), rows, right=("total", "billed", "unbilled"), folding="notes")
 
 
 def show_executed(body: Mapping[str, Any], receipt: Receipt | None, *, as_json: bool) -> None:
@@ -127,21 +143,23 @@ def show_executed(body: Mapping[str, Any], receipt: Receipt | None, *, as_json: 
         _show_reasons(body)
         return
     out = console()
-    if receipt is None or body["billRunNumber"] is None:
-        out.print("Nothing was to be billed; nothing was written.")
-        return
-    dates = f"target date {body['targetDate']}  ·  invoice date {body['invoiceDate']}"
-    out.print(f"[bold]{body['billRunNumber']}[/bold]  {body['status']}  ·  {dates}")
-    _show_documents(out, receipt)
-    for account, reason in receipt.documents.parked_accounts.select("account_number", "reason").iter_rows():
-        out.print(f"Account {escape(account)} is parked: {escape(reason)}.", soft_wrap=True)
+    if body["billRunNumber"]:
+        dates = f"target date {body['targetDate']}  ·  invoice date {body['invoiceDate']}"
+        out.print(f"[bold]{body['billRunNumber']}[/bold]  {body['status']}  ·  {dates}")
+    else:
+        out.print("Nothing was billed, and nothing was written.")
+    if receipt:
+        _show_documents(out, receipt)
 
 
 def _show_documents(out: Console, receipt: Receipt) -> None:
+    """The documents of a run, or why it made none."""
     for kind, title in (("invoice", "Invoice"), ("credit_memo", "Credit memo")):
         made = getattr(receipt.documents, f"{kind}s").sort(f"{kind}_id")
         for number, currency, amount in made.select(f"{kind}_number", "currency", "amount").iter_rows():
             out.print(f"{title} {escape(number)}: {currency} {money(amount)}")
+    for account, reason in receipt.documents.parked_accounts.select("account_number", "reason").iter_rows():
+        out.print(f"Account {escape(account)} is parked: {escape(reason)}.", soft_wrap=True)
 
 
 def show_done(body: Mapping[str, Any], said: str, *, as_json: bool) -> None:
@@ -162,13 +180,34 @@ def show_checked(found: pl.DataFrame, *, as_json: bool) -> None:
     if found.is_empty():
         console().print("The charges of every open schedule agree: all can be billed.")
         return
-    table = table_of("schedule", "account", "next run", "field", "what differs")
-    for row in found.iter_rows(named=True):
-        table.add_row(
-            escape(row["invoice_schedule_number"]), escape(row["account_number"]), _day(row["next_run_date"]),
-            escape(row["field"]), escape(row["said"]),
-        )  # fmt: skip
-    console().print(table)
+    rows = [
+        {
+            "schedule": row["invoice_schedule_number"],
+            "account": row["account_number"],
+            "next run": _day(row["next_run_date"]),
+            "field": row["field"],
+            "what differs": row["said"],
+        }
+        for row in found.iter_rows(named=True)
+    ]
+    _show(console(), rows, folding="what differs")
+
+
+def _show(out: Console, rows: Sequence[Mapping[str, str]], *, right: Sequence[str] = (), folding: str) -> None:
+    """Rows as a table of which one column folds where it is too wide; where even that doesn't fit, as blocks."""
+    if not rows:
+        return
+    table = table_of(*rows[0], right=right)
+    for column in table.columns:
+        column.no_wrap = column.header != folding
+    for row in rows:
+        table.add_row(*map(escape, row.values()))
+    widths = {name: max(cell_len(name), *(cell_len(row[name]) for row in rows)) for name in rows[0]}
+    widths[folding] = min(widths[folding], _FOLDED)
+    if sum(widths.values()) + _GAP * len(widths) > out.width:
+        show_records(out, rows)
+    else:
+        out.print(table)
 
 
 def _sum(body: Mapping[str, Any], name: str) -> str:
@@ -177,6 +216,10 @@ def _sum(body: Mapping[str, Any], name: str) -> str:
 
 def _amount(amount: Decimal | None) -> str:
     return "" if amount is None else money(amount)
+
+
+def _share(percentage: Decimal | None) -> str:
+    return "" if percentage is None else f" ({_plain(percentage)} %)"
 
 
 def _day(day: object) -> str:

@@ -78,6 +78,11 @@ def ten_thousandths(amount: pl.Expr) -> pl.Expr:
     return (amount.cast(pl.Decimal(38, 4)) * SCALE).cast(pl.Int128)
 
 
+def negative(number: pl.Expr) -> pl.Expr:
+    """A whole number with the other sign; Polars has no minus for numbers of this size."""
+    return pl.lit(0, dtype=pl.Int128) - number
+
+
 def amounts(number: pl.Expr) -> pl.Expr:
     """Whole numbers of 1/10,000 as an `AMOUNT`; null where one does not fit."""
     return (number.cast(pl.Decimal(38, 4)) / SCALE).cast(AMOUNT, strict=False)
