@@ -10,12 +10,12 @@ import pytest
 
 PACKAGE: Final = Path(__file__).parents[1] / "src" / "billfold"
 FILES: Final = sorted(PACKAGE.rglob("*.py"))
-_MODELS: Final = ("orders/models.py", "orders/action_models.py", "orders/charge_models.py")
+_MODELS: Final = ("orders/models.py", "orders/action_models.py", "orders/charge_models.py", "schedules/models.py")
 HOMES: Final = {
     "duckdb": ("book/", "verify.py"),
     "pandera": ("contracts/", "intake/conform.py", "steps/validate.py"),
     "typer": ("cli/", "console.py", "printing.py"),
-    "rich": ("console.py", "printing.py", "proofs.py", "orders/paper.py"),
+    "rich": ("console.py", "printing.py", "proofs.py", "orders/paper.py", "schedules/paper.py"),
     "pyarrow": ("book/lake.py", "intake/files.py"),
     "pydantic": ("requests.py", "grouping.py", "orders/fields.py", "orders/parsing.py", *_MODELS),
 }

@@ -32,15 +32,16 @@ def order_create(
     from billfold.book import Book
     from billfold.orders import files, paper
     from billfold.orders.create import create
+    from billfold.orders.models import CreateOrder
     from billfold.printing import working
 
-    asked = files.orders(file, idempotency_key)
+    asked = files.many(file, CreateOrder, idempotency_key)
     if out:
         files.check(out)
     with Book(book_folder()) as book, working("order") as progress:
-        answers = create(book, asked.orders, all_or_nothing=all_or_nothing, today=today(), progress=progress)
+        answers = create(book, asked.requests, all_or_nothing=all_or_nothing, today=today(), progress=progress)
     if out:
-        files.save(answers, out)
+        files.save(answers, out, "The orders are done")
     paper.show_created(answers, several=asked.several, as_json=as_json)
     if failed := sum(not a.success for a in answers):
         raise typer.Exit(1 if failed == len(answers) else EXIT_PARTLY)
@@ -51,9 +52,10 @@ def order_preview(file: Annotated[Path, _FILE], *, as_json: AsJson = False) -> N
     """Show the documents that creating an order would give; nothing is written."""
     from billfold.book import Book
     from billfold.orders import files, paper
+    from billfold.orders.models import PreviewOrder
     from billfold.orders.previews import preview
 
-    asked = files.preview(file)
+    asked = files.one(file, PreviewOrder)
     with Book(book_folder(), read_only=True) as book:
         book.refuse_older()
         previewed = preview(book, asked, today=today())
@@ -67,9 +69,10 @@ def order_update(file: Annotated[Path, _FILE], *, as_json: AsJson = False) -> No
     """Change order lines, all of the file or none, and bill them if that is asked for."""
     from billfold.book import Book
     from billfold.orders import files, paper
+    from billfold.orders.models import UpdateOrderLines
     from billfold.orders.update import update
 
-    asked = files.update(file)
+    asked = files.one(file, UpdateOrderLines)
     with Book(book_folder()) as book:
         body = update(book, asked, today=today())
     paper.show_updated(body, as_json=as_json)

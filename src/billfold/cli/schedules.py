@@ -48,17 +48,19 @@ def schedule_create(
 ) -> None:
     """Make the schedules of a file; a bad one does not stop the others."""
     from billfold.book import Book
+    from billfold.orders import files
     from billfold.printing import working
-    from billfold.schedules import files, paper
+    from billfold.schedules import paper
     from billfold.schedules.create import create
+    from billfold.schedules.models import CreateSchedule
 
-    asked = files.schedules(file, idempotency_key)
+    asked = files.many(file, CreateSchedule, idempotency_key)
     if out:
         files.check(out)
     with Book(book_folder()) as book, working("schedule") as progress:
-        answers = create(book, asked.schedules, all_or_nothing=all_or_nothing, progress=progress)
+        answers = create(book, asked.requests, all_or_nothing=all_or_nothing, progress=progress)
     if out:
-        files.save(answers, out)
+        files.save(answers, out, "The schedules are made")
     paper.show_created(answers, several=asked.several, as_json=as_json)
     if failed := sum(not a.success for a in answers):
         raise typer.Exit(1 if failed == len(answers) else EXIT_PARTLY)
@@ -109,10 +111,12 @@ def schedule_list(
 def schedule_update(number: Number, file: File, *, as_json: AsJson = False) -> None:
     """Give a schedule other items, orders, notes or dates."""
     from billfold.book import Book
-    from billfold.schedules import files, paper
+    from billfold.orders import files
+    from billfold.schedules import paper
+    from billfold.schedules.models import UpdateSchedule
     from billfold.schedules.update import update
 
-    asked = files.update(file)
+    asked = files.one(file, UpdateSchedule)
     with Book(book_folder()) as book:
         body = update(book, number, asked)
     paper.show_schedule(body, as_json=as_json)
@@ -132,14 +136,16 @@ def schedule_execute(
 ) -> None:
     """Bill the next item now, whenever it is due; with nothing pending, credits that are due."""
     from billfold.book import Book
+    from billfold.orders import files
     from billfold.printing import working
-    from billfold.schedules import files, paper
+    from billfold.schedules import paper
     from billfold.schedules.answers import failure
     from billfold.schedules.execute import execute
+    from billfold.schedules.models import ExecuteSchedule
 
     if file and item:
         raise typer.BadParameter("give FILE or --item, not both.")
-    asked = files.execution(file) if file else None
+    asked = files.one(file, ExecuteSchedule) if file else None
     if asked and asked.request is None:
         body = failure(asked.reasons)
         paper.show_executed(body, None, as_json=as_json)
@@ -183,10 +189,12 @@ def schedule_resume(number: Number, *, as_json: AsJson = False) -> None:
 def schedule_attach(number: Number, file: File, *, as_json: AsJson = False) -> None:
     """Take charges that were detached back into their schedule."""
     from billfold.book import Book
-    from billfold.schedules import files, paper
+    from billfold.orders import files
+    from billfold.schedules import paper
     from billfold.schedules.attach import attach
+    from billfold.schedules.models import AttachDetach
 
-    asked = files.charges(file)
+    asked = files.one(file, AttachDetach)
     with Book(book_folder()) as book:
         body = attach(book, number, asked)
     paper.show_done(body, f"The charges are attached to {number}: it bills them again.", as_json=as_json)
@@ -197,10 +205,12 @@ def schedule_attach(number: Number, file: File, *, as_json: AsJson = False) -> N
 def schedule_detach(number: Number, file: File, *, as_json: AsJson = False) -> None:
     """Give charges of a schedule back to bill runs."""
     from billfold.book import Book
-    from billfold.schedules import files, paper
+    from billfold.orders import files
+    from billfold.schedules import paper
     from billfold.schedules.attach import detach
+    from billfold.schedules.models import AttachDetach
 
-    asked = files.charges(file)
+    asked = files.one(file, AttachDetach)
     with Book(book_folder()) as book:
         body = detach(book, number, asked)
     paper.show_done(body, f"The charges are detached from {number}: bill runs bill them by period.", as_json=as_json)

@@ -29,17 +29,18 @@ def create_order(book: Book, request: Request, *, today: date | None = None) -> 
         ConflictError: other commits came first again and again.
         BillfoldError: the book can't be read or written.
     """
-    orders, _ = parsed(_content(request), CreateOrder)
+    orders, _ = parsed(content(request), CreateOrder)
     return create(book, orders, today=today)[0].body
 
 
 def preview_order(book: Book, request: Request, *, today: date | None = None) -> dict[str, Any]:
     """The documents that creating an order would give; nothing is written."""
-    orders, _ = parsed(_content(request), PreviewOrder)
+    orders, _ = parsed(content(request), PreviewOrder)
     return preview(book, orders[0], today=today or now().astimezone().date()).body
 
 
-def _content(request: Request) -> bytes:
+def content(request: Request) -> bytes:
+    """A request as the bytes that a file would have."""
     if isinstance(request, Mapping):
         return answers.text(request).encode()
     return request.encode() if isinstance(request, str) else request

@@ -229,6 +229,13 @@ Many = Annotated[tuple[_T, ...], null_is(())]
 OneOrMany = Annotated[tuple[_T, ...], BeforeValidator(_listed), null_is(())]
 
 
+class Keyed(Ruled):
+    """A request that may come twice: by its key it is known again."""
+
+    idempotencyKey: Text | None = None
+    """Not in the API's body, where it is a header."""
+
+
 def knows(
     kept: str = "",
     *,

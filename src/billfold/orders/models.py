@@ -17,6 +17,7 @@ from billfold.orders.fields import (
     Fault,
     Flag,
     GroupNumber,
+    Keyed,
     Many,
     Model,
     Name,
@@ -268,7 +269,7 @@ class OrderSubscription(Ruled):
 
 
 @knows("reasonCode externallyManagedBy")
-class _Order(Ruled):
+class _Order(Keyed):
     """What an order and its preview have in common."""
 
     orderDate: Day
@@ -281,8 +282,6 @@ class _Order(Ruled):
     orderLineItems: Annotated[Many[OrderLine], Field(max_length=_MOST_LINES)] = ()
     processingOptions: ProcessingOptions | None = None
     customFields: CustomFields = None
-    idempotencyKey: Text | None = None
-    """By what an order that is sent twice is known; not in the API, where it is a header."""
 
     ACCOUNTS: ClassVar[Sequence[str]] = ("existingAccountNumber", "newAccount")
     """The fields of which one says whose order it is."""

@@ -22,13 +22,13 @@ _SHOWN: Final = 20
 def show_created(given: Sequence[Answer], *, several: bool, as_json: bool) -> None:
     """What became of the orders of a file."""
     if as_json:
-        _print_json(_of_file(given) if several else given[0].body)
+        print_body(_of_file(given) if several else given[0].body)
         return
     done, failed = [a for a in given if a.success], [a for a in given if not a.success]
     if done:
         _show_done(done)
     if failed:
-        _show_failed(failed, several=several)
+        show_failed(failed, several=several)
     if several:
         repeated = sum(a.repeated for a in done)
         again = f" ({repeated:,} of them before)" if repeated else ""
@@ -63,7 +63,8 @@ def _show_done(done: Sequence[Answer]) -> None:
         out.print(f"Note: {escape(warning)}", soft_wrap=True)
 
 
-def _show_failed(failed: Sequence[Answer], *, several: bool) -> None:
+def show_failed(failed: Sequence[Answer], *, several: bool) -> None:
+    """Why some requests of a file could not be done."""
     out = console(error=True)
     for answer in failed[:_SHOWN]:
         for reason in answer.body["reasons"]:
@@ -76,10 +77,10 @@ def _show_failed(failed: Sequence[Answer], *, several: bool) -> None:
 def show_preview(previewed: Previewed, *, as_json: bool) -> None:
     """The documents that an order would give."""
     if as_json:
-        _print_json(previewed.body)
+        print_body(previewed.body)
         return
     if not previewed.body["success"]:
-        _show_reasons(previewed.body)
+        show_reasons(previewed.body)
         return
     result = previewed.body["previewResult"]
     out = console()
@@ -96,7 +97,7 @@ def show_preview(previewed: Previewed, *, as_json: bool) -> None:
             for item in document[items]:
                 table.add_row(
                     escape(item["chargeName"] or ""), str(item["serviceStartDate"]), str(item["serviceEndDate"]),
-                    _plain(item["additionalInfo"]["quantity"]), _plain(item["unitPrice"]),
+                    plain(item["additionalInfo"]["quantity"]), plain(item["unitPrice"]),
                     money(item["amountWithoutTax"]),
                 )  # fmt: skip
             out.print(
@@ -111,10 +112,10 @@ def show_preview(previewed: Previewed, *, as_json: bool) -> None:
 def show_updated(body: Mapping[str, Any], *, as_json: bool) -> None:
     """Order lines after an update."""
     if as_json:
-        _print_json(body)
+        print_body(body)
         return
     if not body["success"]:
-        _show_reasons(body)
+        show_reasons(body)
         return
     out = console()
     _show_lines(body["orderLineItems"])
@@ -126,7 +127,7 @@ def show_updated(body: Mapping[str, Any], *, as_json: bool) -> None:
 def show_order(body: Mapping[str, Any], *, as_json: bool) -> None:
     """An order as it is now."""
     if as_json:
-        _print_json(body)
+        print_body(body)
         return
     order, out = body["order"], console()
     facts = [order["orderNumber"], order["existingAccountNumber"], order.get("category"), order.get("status")]
@@ -153,22 +154,23 @@ def _show_lines(lines: Sequence[Mapping[str, Any]]) -> None:
         table.add_row(
             escape(line["id"]), escape(line.get("itemName", "")), line["itemState"],
             str(line.get("billTargetDate", "")),
-            _plain(line["quantity"]), _plain(line["amountPerUnit"]), money(line["amount"]),
-            _plain(line["quantityAvailableForReturn"]), escape(line.get("invoiceGroupNumber", "")),
+            plain(line["quantity"]), plain(line["amountPerUnit"]), money(line["amount"]),
+            plain(line["quantityAvailableForReturn"]), escape(line.get("invoiceGroupNumber", "")),
         )  # fmt: skip
     console().print(table)
 
 
-def _show_reasons(body: Mapping[str, Any]) -> None:
+def show_reasons(body: Mapping[str, Any]) -> None:
+    """Why a request could not be done."""
     for reason in body["reasons"]:
         console(error=True).print(f"{escape(reason['message'])} ({reason['code']})", soft_wrap=True)
 
 
-def _plain(number: Decimal | int | None) -> str:
+def plain(number: Decimal | int | None) -> str:
     """A number without idle zeros."""
     return "" if number is None else f"{Decimal(number).normalize():f}"
 
 
-def _print_json(body: object) -> None:
+def print_body(body: object) -> None:
     """One JSON document in which decimals are numbers, as in the API."""
     print_text(answers.text(body, indent=2))

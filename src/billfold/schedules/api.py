@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from billfold.book import State
-from billfold.orders.api import _content
+from billfold.orders.api import content
 from billfold.orders.parsing import parsed
 from billfold.schedules import answers
 from billfold.schedules.create import create, stored
@@ -27,13 +27,13 @@ def create_schedule(book: Book, request: Request) -> dict[str, Any]:
         ConflictError: other commits came first again and again.
         BillfoldError: the book can't be read or written.
     """
-    asked, _ = parsed(_content(request), CreateSchedule)
+    asked, _ = parsed(content(request), CreateSchedule)
     return create(book, asked)[0].body
 
 
 def update_schedule(book: Book, schedule: str, request: Request) -> dict[str, Any]:
     """Give a schedule, called by its number or id, other values; what the request does not name stays."""
-    asked, _ = parsed(_content(request), UpdateSchedule)
+    asked, _ = parsed(content(request), UpdateSchedule)
     return update(book, schedule, asked[0])
 
 
@@ -41,7 +41,7 @@ def execute_schedule(
     book: Book, schedule: str, request: Request | None = None, *, post: bool = False
 ) -> dict[str, Any]:
     """Bill a schedule's next item now, whenever it is due; the request may name the item."""
-    asked, _ = parsed(_content(request or {}), ExecuteSchedule)
+    asked, _ = parsed(content(request or {}), ExecuteSchedule)
     if asked[0].request is None:
         return answers.failure(asked[0].reasons)
     return execute(book, schedule, asked[0].request.scheduleItemId, post=post).body

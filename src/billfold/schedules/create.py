@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
     Asked = Parsed[CreateSchedule]
 
+_LINE: Final = "line "
+"""How a request is called whose schedule has no number yet."""
+
 _TRIES: Final = 5
 """How often a file is done anew before another process's commits win."""
 
@@ -236,24 +239,20 @@ def _check_account(account: str, accounts: Mapping[str, str]) -> None:
 
 def _done_before(state: State, requests: Mapping[int, Asked]) -> tuple[dict[int, str], dict[int, OrderError]]:
     """Schedules that were made for these very requests, by their keys; a key of another request is refused."""
-    keys: dict[str, int] = {}
-    for n, o in requests.items():
-        if o.request and o.request.idempotencyKey:
-            keys.setdefault(o.request.idempotencyKey, n)
-    if not keys:
-        return {}, {}
-    only = Only(among=pl.Series("idempotency_key", sorted(keys), pl.String))
-    rows = collected(state.read("invoice_schedules", only).select("idempotency_key", "number", "request"))
-    there = {key: (number, raw) for key, number, raw in rows.iter_rows()}
+    keyed = {n: o for n, o in requests.items() if o.request and o.request.idempotencyKey}
+    keys = {n: (o.request.idempotencyKey or "") if o.request else "" for n, o in keyed.items()}
+    only = Only(among=pl.Series("idempotency_key", sorted(set(keys.values())), pl.String))
+    columns = ("idempotency_key", "number", "request")
+    rows = collected(state.read("invoice_schedules", only).select(columns)).iter_rows() if keys else iter(())
+    there = {key: (number, raw) for key, number, raw in rows}
     repeats: dict[int, str] = {}
     refused: dict[int, OrderError] = {}
-    for line, o in requests.items():
-        key = (o.request.idempotencyKey if o.request else None) or ""
-        if key in there and there[key][1] == o.raw:
-            repeats[line] = there[key][0]
-        elif key in there or (key and keys[key] != line):
-            owner = there[key][0] if key in there else f"line {keys[key]}"
-            refused[line] = OrderError("idempotencyKey", f"{key!r} was given for {owner} before.")
+    for line, o in keyed.items():
+        number, raw = there.setdefault(keys[line], (f"{_LINE}{line}", o.raw))
+        if raw != o.raw:
+            refused[line] = OrderError("idempotencyKey", f"{keys[line]!r} was given for {number} before.")
+        elif number != f"{_LINE}{line}":
+            repeats[line] = number
     return repeats, refused
 
 
@@ -266,10 +265,14 @@ def _committed(
         frames = (made.headers, made.items, made.charges)
         changes = [Change(t, rows) for t, rows in zip(TABLE_NAMES, frames, strict=True)]
         book.commit(state.head, Commit("schedules", changes, part.counters))
-    bodies = _bodies(made) | _bodies_of(State.of(book), part.repeats.values())
+    before = {line: n for line, n in part.repeats.items() if not n.startswith(_LINE)}
+    bodies = _bodies(made) | _bodies_of(State.of(book), before.values())
     found = {line: Answer(line, bodies[number]) for line, number in part.numbers.items()}
-    found |= {line: Answer(line, bodies[number], repeated=True) for line, number in part.repeats.items()}
     found |= {line: Answer(line, said) for line, said in failed.items()}
+    found |= {line: Answer(line, bodies[number], repeated=True) for line, number in before.items()}
+    for line in part.repeats.keys() - before.keys():
+        first = found[int(part.repeats[line].removeprefix(_LINE))]
+        found[line] = Answer(line, first.body, repeated=first.success)
     return [found[o.line] for o in asked]
 
 

@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from pydantic_core import PydanticCustomError
 
 from billfold.contracts.base import CUSTOM_NAME
@@ -19,6 +19,7 @@ from billfold.orders.fields import (
     Day,
     Fault,
     Flag,
+    Keyed,
     Many,
     Name,
     Ruled,
@@ -30,7 +31,7 @@ from billfold.orders.fields import (
 
 __all__ = [
     "AttachDetach", "CreateSchedule", "ExecuteSchedule", "ScheduleItem", "ScheduledSubscription", "UpdateSchedule",
-    "UpdateScheduleItem", "day_faults", "size_faults",
+    "UpdateScheduleItem", "day_faults", "kept_subscriptions", "size_faults",
 ]  # fmt: skip
 
 _MOST_ITEMS: Final = 50
@@ -150,7 +151,7 @@ class ScheduledSubscription(Ruled):
     chargeNumbers: Many[Name] = ()
 
 
-class CreateSchedule(_WithCustom):
+class CreateSchedule(Keyed, _WithCustom):
     """An invoice schedule."""
 
     accountKey: Name
@@ -162,8 +163,6 @@ class CreateSchedule(_WithCustom):
 
     notes: Text | None = None
     scheduleItems: Annotated[tuple[ScheduleItem, ...], Field(min_length=1, max_length=_MOST_ITEMS)]
-    idempotencyKey: Text | None = None
-    """By what a schedule that is asked for twice is known; not in the API's body, where it is a header."""
 
     def faults(self) -> Iterator[Fault]:
         """Names are given once, and the items are a plan."""
@@ -214,6 +213,14 @@ class AttachDetach(Ruled):
     def faults(self) -> Iterator[Fault]:
         """Each is named once."""
         yield from _subscription_faults(self.specificSubscriptions)
+
+
+_KEPT: Final = TypeAdapter(tuple[ScheduledSubscription, ...])
+
+
+def kept_subscriptions(column: str) -> tuple[ScheduledSubscription, ...]:
+    """The subscriptions of a schedule, as its row keeps them."""
+    return _KEPT.validate_json(column)
 
 
 def size_faults(sizes: Sequence[tuple[Decimal | None, Decimal | None]]) -> Iterator[Fault]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.cells import cell_len
 from rich.markup import escape
 
-from billfold.console import console, money, print_text, show_records, table_of
-from billfold.orders.paper import _plain, _show_failed, _show_reasons
+from billfold.console import console, money, show_records, table_of
+from billfold.orders.paper import plain, print_body, show_failed, show_reasons
 from billfold.schedules import answers
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ _GAP: Final = 2
 def show_created(given: Sequence[Answer], *, several: bool, as_json: bool) -> None:
     """What became of the schedules of a file."""
     if as_json:
-        _print_json(_of_file(given) if several else given[0].body)
+        print_body(_of_file(given) if several else given[0].body)
         return
     done, failed = [a for a in given if a.success], [a for a in given if not a.success]
     if done:
         _show_done(done)
     if failed:
-        _show_failed(failed, several=several)
+        show_failed(failed, several=several)
     if several:
         repeated = sum(a.repeated for a in done)
         again = f" ({repeated:,} of them before)" if repeated else ""
@@ -76,10 +76,10 @@ def _show_done(done: Sequence[Answer]) -> None:
 def show_schedule(body: Mapping[str, Any], *, as_json: bool) -> None:
     """A schedule and its items as they are now, or why nothing became of a request."""
     if as_json:
-        _print_json(body)
+        print_body(body)
         return
     if not body["success"]:
-        _show_reasons(body)
+        show_reasons(body)
         return
     out = console()
     _show_header(out, body)
@@ -113,7 +113,7 @@ def show_listed(schedules: pl.DataFrame, *, as_json: bool) -> None:
     """A line a schedule."""
     headers = [answers.header(row) for row in schedules.iter_rows(named=True)]
     if as_json:
-        _print_json(headers)
+        print_body(headers)
         return
     if not headers:
         console().print("There are no such invoice schedules.")
@@ -137,10 +137,10 @@ def show_listed(schedules: pl.DataFrame, *, as_json: bool) -> None:
 def show_executed(body: Mapping[str, Any], receipt: Receipt | None, *, as_json: bool) -> None:
     """The documents that an execution made."""
     if as_json:
-        _print_json(body)
+        print_body(body)
         return
     if not body["success"]:
-        _show_reasons(body)
+        show_reasons(body)
         return
     out = console()
     if body["billRunNumber"]:
@@ -165,17 +165,17 @@ def _show_documents(out: Console, receipt: Receipt) -> None:
 def show_done(body: Mapping[str, Any], said: str, *, as_json: bool) -> None:
     """That something was done with a schedule, or why not."""
     if as_json:
-        _print_json(body)
+        print_body(body)
     elif body["success"]:
         console().print(escape(said), soft_wrap=True)
     else:
-        _show_reasons(body)
+        show_reasons(body)
 
 
 def show_checked(found: pl.DataFrame, *, as_json: bool) -> None:
     """Schedules that can't be billed as they are, and why."""
     if as_json:
-        _print_json({"success": found.is_empty(), "invoiceSchedules": found.to_dicts()})
+        print_body({"success": found.is_empty(), "invoiceSchedules": found.to_dicts()})
         return
     if found.is_empty():
         console().print("The charges of every open schedule agree: all can be billed.")
@@ -219,14 +219,9 @@ def _amount(amount: Decimal | None) -> str:
 
 
 def _share(percentage: Decimal | None) -> str:
-    return "" if percentage is None else f" ({_plain(percentage)} %)"
+    return "" if percentage is None else f" ({plain(percentage)} %)"
 
 
 def _day(day: object) -> str:
     """A day; a blank one waits."""
     return "" if day is None else str(day)
-
-
-def _print_json(body: object) -> None:
-    """One JSON document in which decimals are numbers, as in the API."""
-    print_text(answers.text(body, indent=2))

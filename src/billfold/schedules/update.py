@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
-from pydantic import TypeAdapter
 
 from billfold.book import Change, Commit, State
 from billfold.errors import BillfoldError
@@ -17,7 +16,7 @@ from billfold.schedules import answers
 from billfold.schedules.choose import Scope, chosen
 from billfold.schedules.consumption import SCHEDULE
 from billfold.schedules.create import as_json, by_key, item_row, seen_by, stored
-from billfold.schedules.models import ScheduledSubscription, day_faults, size_faults
+from billfold.schedules.models import day_faults, kept_subscriptions, size_faults
 from billfold.schedules.plan import TABLE_NAMES, Draft, planned
 from billfold.schedules.standing import stand, with_next_dates
 from billfold.schedules.view import view
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from billfold.schedules.models import UpdateSchedule, UpdateScheduleItem
     from billfold.schedules.plan import Row
 
-_SPECIFIC: Final = TypeAdapter(list[ScheduledSubscription])
 _OPEN: Final = ("Pending", "PartiallyProcessed")
 
 
@@ -51,7 +49,8 @@ def update(book: Book, key: str, asked: Parsed[UpdateSchedule]) -> dict[str, Any
     except OrderError as e:
         return answers.failure([reason(e.category, str(e))])
     number = was.headers["number"][0]
-    book.commit(state.head, Commit(f"schedule {number}", _changes(state, was, after)))
+    if any(not getattr(was, c).equals(getattr(after, c)) for c in ("headers", "items", "charges")):
+        book.commit(state.head, Commit(f"schedule {number}", _changes(state, was, after)))
     return answers.body(*stored(State.of(book), number))
 
 
@@ -171,7 +170,7 @@ def _simple(request: UpdateSchedule, given: set[str]) -> Row:
 
 def _scope(header: Row, request: UpdateSchedule, given: set[str]) -> Scope:
     """What the schedule is for: lists that are given replace those that were. Orders alone mean all of them."""
-    orders, specific = json.loads(header["orders"]), _SPECIFIC.validate_json(header["specific_subscriptions"])
+    orders, specific = json.loads(header["orders"]), list(kept_subscriptions(header["specific_subscriptions"]))
     if "orders" in given:
         specific = list(request.specificSubscriptions) if header["status"] == "Pending" else specific
         orders = list(request.orders)
