@@ -214,9 +214,9 @@ def _given_back(book: Book, row: pl.DataFrame) -> list[Change]:
 
 
 def _charges_on(book: Book, bill_run_number: str, kind: str) -> pl.LazyFrame:
-    """The charge segments on a run's documents of one kind."""
+    """The charge segments on a run's documents of one kind, as far as they are billed by period."""
     headers = book.read(f"{kind}s").filter(bill_run_number=bill_run_number)
-    items = book.read(f"{kind}_items").filter(processing_type="Charge").drop_nulls("charge_number")
+    items = book.read(f"{kind}_items").filter(processing_type="Charge", source_type="SubscriptionComponent")
     return items.join(headers, on=f"{kind}_id", how="semi").select("charge_number", "segment")
 
 

@@ -41,6 +41,8 @@ class Link(NamedTuple):
     subscription: str
     first: date
     end: date
+    is_discount: bool = False
+    """Whether it is a discount that comes along with a scheduled charge."""
 
 
 class Span(NamedTuple):
@@ -110,7 +112,8 @@ class Watch:
     def __init__(self, register: Register, subscription: str) -> None:
         """Begin with how they are before the order."""
         self._register, self._subscription = register, subscription
-        self._links = register.scheduled.links.get(subscription, ())
+        priced = register.scheduled.links.get(subscription, ())
+        self._links = (*priced, *_discounts(register, priced))
         self._seen = self._look()
         self._parties = self._owner_and_payer()
         self._extended: list[tuple[str, Link, date]] = []
@@ -128,13 +131,15 @@ class Watch:
         before, self._seen = self._seen, self._look()
         for link in self._links:
             where, was, now = _field(path, action, link), before[link.charge], self._seen[link.charge]
-            if action.type in {"Suspend", "Resume"}:
-                _refuse_rest(where, link, day, action.type)
-            elif action.updateProduct:
+            if action.updateProduct:
                 standing = self._register.scheduled.standings[link.schedule]
                 _refuse_repriced(where, link, was, now, standing)
                 _refuse_relabelled(where, link, was, now, standing, action.updateProduct, day)
-            elif action.type == "TermsAndConditions":
+            if link.is_discount:
+                continue
+            if action.type in {"Suspend", "Resume"}:
+                _refuse_rest(where, link, day, action.type)
+            if action.type == "TermsAndConditions":
                 self._note_longer(where, link, was, now)
             self._refuse_lost(where, link, was, now)
         before_it, self._parties = self._parties, self._owner_and_payer()
@@ -205,6 +210,27 @@ def _links(state: State, column: str, values: Iterable[str]) -> list[Link]:
     ordered = rows.sort("invoice_schedule_number", "position", "charge_number").select(names)
     links = (Link(*row) for row in collected(ordered).iter_rows())
     return [link._replace(end=max(link.end, link.first + _DAY)) for link in links]
+
+
+def _discounts(register: Register, links: Sequence[Link]) -> list[Link]:
+    """Percentages that come along with scheduled charges of a subscription: what changes them changes a price."""
+    rows = register.charges_of(links[0].subscription) if links else []
+    charges = {row["charge_number"]: row for row in rows}
+    found = (
+        link._replace(charge=row["charge_number"], is_discount=True)
+        for row in rows
+        for link in links
+        if row["charge_model"] == "DiscountPercentage" and _reaches(row, charges[link.charge])
+    )
+    return list(dict.fromkeys(found))
+
+
+def _reaches(discount: Row, charge: Row) -> bool:
+    """Whether a discount reduces a charge of its subscription (docs/rating.md, "Discounts")."""
+    level, kinds = discount["discount_level"], discount["apply_discount_to"]
+    if level == "account" or (level == "rateplan" and discount["rate_plan_name"] != charge["rate_plan_name"]):
+        return False
+    return kinds is None or charge["charge_type"].upper() in kinds
 
 
 def _standings(state: State, numbers: Iterable[str]) -> dict[str, Standing]:

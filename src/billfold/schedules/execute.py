@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import polars as pl
 
 from billfold.book import State
 from billfold.errors import BillfoldError
 from billfold.receipt import Clock, Progress, Receipt, now, silent
 from billfold.requests import RunRequest
+from billfold.rows import Only, collected
 from billfold.run import bill
 from billfold.schedules import answers
-from billfold.schedules.create import stored
+from billfold.schedules.create import by_key
 
 if TYPE_CHECKING:
     from datetime import date
@@ -44,17 +48,29 @@ def execute(  # noqa: PLR0913 - options of one command
     Raises:
         BillfoldError: there is no such schedule, it is paused, the item is another or has no date, or nothing is left.
     """
-    header, items = stored(State.of(book), key)
-    day = _day(header, items, item_id)
+    state = State.of(book)
+    schedule = by_key(state, key)
+    header = schedule.headers.row(0, named=True)
+    day = _day(header, schedule.items.to_dicts(), item_id)
     request = RunRequest(
         target_date=day,
         invoice_date=day,
+        accounts=_payers(state, header, schedule.charges),
         excluded_charge_types=("Usage",),
         order_line_items=False,
         schedules=(header["number"],),
     )
     receipt = bill(book, request, post=post, clock=clock, progress=progress)
     return Executed(answers.executed(request, receipt, header, item_id), receipt)
+
+
+def _payers(state: State, header: Row, links: pl.DataFrame) -> tuple[str, ...]:
+    """The accounts that may get documents: those that pay for the schedule's subscriptions and for those beside it."""
+    besides = json.loads(header["additional_subscriptions_to_bill"] or "[]")
+    numbers = pl.concat([links["subscription_number"], pl.Series("", besides, pl.String)]).unique()
+    owner = pl.coalesce("invoice_owner_account_number", "account_number").alias("owner")
+    owners = collected(state.read("subscriptions", Only(among=numbers)).select(owner))["owner"]
+    return tuple(owners.unique().sort())
 
 
 def _day(header: Row, items: list[Row], item_id: str | None) -> date:
