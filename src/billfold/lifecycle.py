@@ -199,8 +199,10 @@ def _given_back(book: Book, row: pl.DataFrame) -> list[Change]:
     later = on_items.join(own.lazy(), on=key, how="anti").join(progress, on=key)
     further = collected(later.select("bill_run_number"))
     if further.height:
-        last = further["bill_run_number"].sort()[-1]
-        msg = f"{number} can't be canceled, since {last} has billed on from it: cancel {last} first."
+        latest = further["bill_run_number"].drop_nulls().sort()
+        msg = f"{number} can't be canceled: charges of it were detached from an invoice schedule since."
+        if latest.len():
+            msg = f"{number} can't be canceled, since {latest[-1]} has billed on from it: cancel {latest[-1]} first."
         raise BillfoldError(msg)
     stood = book.read("charge_progress", before, Only(among=own["charge_number"].unique()))
     after = [c for c in own.columns if c not in key]

@@ -38,16 +38,18 @@ SELECT i.*, d.bill_run_number FROM items i JOIN documents d USING (kind, documen
 -- word: scheduled
 -- Lines of schedules that count, each with the charge whose amount it is part of: that of a discount is the one that it
 -- reduces, and that of a discount taken back is the one of this discount.
-SELECT i.invoice_schedule_number AS number, i.invoice_schedule_item_id AS item_id, i.kind, i.document, i.item, i.owed,
-       i.subscription_number, CASE WHEN i.processing_type = 'Charge' THEN i.charge_number
-                                   WHEN r.processing_type = 'Charge' THEN r.charge_number
-                                   ELSE o.charge_number END AS charge_number
-FROM counting i
-LEFT JOIN (FROM items WHERE source_type = 'InvoiceSchedule') r
-       ON r.item = i.applied_to_item_id AND i.processing_type = 'Discount'
-LEFT JOIN (FROM items WHERE source_type = 'InvoiceSchedule') o
-       ON o.item = r.applied_to_item_id AND r.processing_type = 'Discount'
-WHERE i.source_type = 'InvoiceSchedule'
+WITH lines AS MATERIALIZED (
+    SELECT invoice_schedule_number AS number, invoice_schedule_item_id AS item_id, kind, document, item, owed,
+           charge_number, applied_to_item_id, processing_type = 'Discount' AS is_discount
+    FROM counting WHERE source_type = 'InvoiceSchedule')
+SELECT number, item_id, kind, document, owed, charge_number FROM lines WHERE NOT is_discount
+UNION ALL
+SELECT i.number, i.item_id, i.kind, i.document, i.owed,
+       CASE WHEN NOT r.is_discount THEN r.charge_number ELSE o.charge_number END
+FROM lines i
+LEFT JOIN lines r ON r.item = i.applied_to_item_id
+LEFT JOIN lines o ON o.item = r.applied_to_item_id
+WHERE i.is_discount
 
 -- word: numbers
 -- Numbers of posted documents, taken apart: the prefix is one that a counter knows, best that of the sequence set.
@@ -188,12 +190,13 @@ FROM (SELECT *, count(*) FILTER (before IS NULL OR before < from_date) OVER (
 GROUP BY charge_number, place
 
 -- word: planned
--- What schedules were to bill in the run, as they were then, with the accounts that pay for them: the next item of those
--- that it was asked for, or, of those whose day had come, the next one and others whose day had come too. Of schedules
--- whose items are all processed it is the last one, as a credit may be due. `is_pending` tells the two apart.
+-- What schedules of the run's accounts were to bill, as they were then: the next item of those that it was asked for, or, of
+-- those whose day had come, the next one and others whose day had come too. Of schedules whose items are all processed it
+-- is the last one, as a credit may be due. `is_pending` tells the two apart, `is_parked` that the run set a payer aside.
 WITH paid AS (
-    SELECT invoice_schedule_number AS number, list(DISTINCT owner) AS owners
-    FROM ($links) JOIN subscribed USING (subscription_number) GROUP BY ALL),
+    SELECT invoice_schedule_number AS number, bool_or(owner IN (FROM parked)) AS is_parked
+    FROM ($links) JOIN subscribed USING (subscription_number) GROUP BY ALL
+    HAVING bool_or(owner IN (SELECT account_number FROM chosen))),
 left_out AS (
     SELECT DISTINCT l.invoice_schedule_number AS number
     FROM ($links) l JOIN (FROM rate_plan_charges AT (VERSION => $inputs)) c USING (charge_number) CROSS JOIN run r
@@ -204,7 +207,7 @@ ranked AS (
            row_number() OVER (PARTITION BY number, is_pending ORDER BY sequence_number) AS place,
            row_number() OVER (PARTITION BY number ORDER BY sequence_number DESC) AS place_from_last
     FROM invoice_schedule_items AT (VERSION => $snapshot))
-SELECT s.number, i.item_id, i.is_pending, i.until, p.owners, s.account_number, s.additional_subscriptions_to_bill
+SELECT s.number, i.item_id, i.is_pending, i.until, p.is_parked, s.account_number, s.additional_subscriptions_to_bill
 FROM (FROM invoice_schedules AT (VERSION => $snapshot)) s
 JOIN ranked i USING (number) JOIN paid p USING (number) CROSS JOIN run r CROSS JOIN rules
 WHERE r.subscriptions AND number NOT IN (FROM left_out)
@@ -212,7 +215,6 @@ WHERE r.subscriptions AND number NOT IN (FROM left_out)
            ELSE s.next_run_date <= r.target_date AND NOT (s.status = 'Paused' AND paused_schedules = 'skipped') END
   AND CASE WHEN i.is_pending THEN i.place = 1 OR (i.run_date <= r.target_date AND NOT r.for_schedules)
            ELSE i.place_from_last = 1 END
-  AND EXISTS (SELECT 1 FROM chosen WHERE list_contains(p.owners, chosen.account_number))
 
 -- word: executed
 -- The items of schedules that it processed.
@@ -232,6 +234,8 @@ FROM (SELECT account_number, until,
             SELECT s.account_number, e.until, s.additional_subscriptions_to_bill
             FROM executed e JOIN (FROM invoice_schedules AT (VERSION => $snapshot)) s USING (number)
             WHERE (SELECT for_orders FROM run)))
+CROSS JOIN run r
+WHERE r.for_schedules OR until > r.target_date
 GROUP BY ALL
 
 -- word: sold
@@ -364,8 +368,7 @@ WHERE fault IS NOT NULL
 -- a credit that was due is given; and there are no lines of an item that was not processed.
 SELECT concat('item ', item_id, ' of schedule ', number, ' was due and is not processed by ', $run) AS broken
 FROM planned ANTI JOIN (FROM executed WHERE status = 'Processed') USING (item_id, number)
-WHERE is_pending AND NOT list_has_any(owners, (SELECT coalesce(list(account_number), []) FROM parked))
-  AND NOT (SELECT for_orders FROM run)
+WHERE is_pending AND NOT is_parked AND NOT (SELECT for_orders FROM run)
 UNION ALL
 SELECT concat('item ', item_id, ' of schedule ', number, ' is ', status, ' by ', $run, ' and was not due')
 FROM executed ANTI JOIN planned USING (item_id, number)
@@ -373,9 +376,8 @@ WHERE NOT (SELECT for_orders FROM run)
 UNION ALL
 SELECT concat('schedule ', number, ' has ', s.unbilled_amount, ' left, and ', $run, ' left it')
 FROM planned p JOIN (FROM invoice_schedules AT (VERSION => $after)) s USING (number)
-WHERE NOT p.is_pending AND s.unbilled_amount <> 0
-  AND NOT list_has_any(owners, (SELECT coalesce(list(account_number), []) FROM parked))
-  AND NOT EXISTS (SELECT 1 FROM planned q WHERE q.number = p.number AND q.is_pending)
+WHERE NOT p.is_pending AND NOT p.is_parked AND s.unbilled_amount <> 0
+  AND number NOT IN (SELECT number FROM planned WHERE is_pending)
 UNION ALL
 SELECT concat('item ', item, ' bills item ', invoice_schedule_item_id, ' of schedule ', invoice_schedule_number,
               ', which ', $run, ' did not process')

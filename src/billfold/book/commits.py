@@ -78,9 +78,22 @@ class Change:
 
 
 def merged(changes: Sequence[Change]) -> list[Change]:
-    """Changes without those that a later one makes moot."""
+    """Changes without those that a later one makes moot: one for each table that several replace rows of."""
     whole = {c.table: place for place, c in enumerate(changes) if c.whole}
-    return [c for place, c in enumerate(changes) if place >= whole.get(c.table, 0)]
+    kept = [c for place, c in enumerate(changes) if place >= whole.get(c.table, 0)]
+    together: dict[str, Change] = {}
+    for change in kept:
+        before = together.get(change.table)
+        together[change.table] = _both(before, change) if before else change
+    return list(together.values())
+
+
+def _both(first: Change, then: Change) -> Change:
+    """Two changes of one table as one: of rows with equal keys the later counts."""
+    rows = pl.concat([first.rows, then.rows], how="diagonal")
+    if then.replace:
+        rows = rows.unique(keys(TABLES[then.table]), keep="last", maintain_order=True)
+    return Change(then.table, rows, replace=first.replace or then.replace, whole=first.whole)
 
 
 @dataclass(frozen=True)

@@ -30,23 +30,38 @@ def with_spans(charges: pl.DataFrame) -> pl.DataFrame:
         excess=pl.when(here).then(end).otherwise(stopped),
     )
     known = _with_first_start(spans)
-    return _beside_schedules(known) if "scheduled_through" in known.columns else known
+    return _beside_schedules(known) if "scheduled_before" in known.columns else known
 
 
 def _beside_schedules(spans: pl.DataFrame) -> pl.DataFrame:
-    """Charges that a schedule bills for some days begin, for runs, after these days; `kept_through` stays as it was.
+    """Charges that a schedule bills for some days (a span), as runs see them: their days before it, or those after it.
 
-    A segment that ends before these days is billed, and credited, as if there was no schedule.
+    The days before the span come first, as long as something of them is to be billed or credited; then those after it,
+    which are `later` than the first ones are settled. `kept_through` is how far the segment was billed, whichever days
+    are looked at.
     """
-    through = pl.col("scheduled_through")
-    apart = (through.is_not_null() & ~(pl.col("end") <= pl.col("scheduled_from"))).fill_null(value=False)
+    first, through = pl.col("scheduled_from"), pl.col("scheduled_through")
+    begin = pl.max_horizontal("start", "scheduled_before")
+    ended = (pl.col("end") <= first).fill_null(value=False)
     beyond = (pl.col("through") > through).fill_null(value=False)
+    unbilled = (begin < first) & ~(pl.col("through") >= first).fill_null(value=False)
+    terms = [c for c in ("price", "quantity", "tiers") if f"billed_{c}" in spans.columns]
+    repriced = pl.any_horizontal(pl.col(c).ne_missing(pl.col(f"billed_{c}")) for c in terms) & pl.col("here")
+    before = (ended | (~beyond & (unbilled | ((begin < first) & repriced)))).fill_null(value=False)
+    scheduled = through.is_not_null()
+    until_span = scheduled & before & ~ended
+    after = scheduled & ~before
+    end = pl.when(until_span).then(first).otherwise("end")
     return spans.with_columns(
-        start=pl.when(apart).then(pl.max_horizontal("start", through)).otherwise("start"),
-        through=pl.when(~apart | beyond).then("through"),
-        here=pl.col("here") & (~apart | beyond),
+        start=pl.when(after).then(pl.max_horizontal("start", through)).when(scheduled).then(begin).otherwise("start"),
+        end=end,
+        excess=pl.when(until_span).then(first).otherwise("excess"),
+        through=pl.when(after & ~beyond).then(None).when(until_span).then(pl.min_horizontal("through", first))
+        .otherwise("through"),
+        here=pl.col("here") & (~after | beyond),
         kept_through="billed_through",
-    )
+        later=pl.when(until_span & (pl.col("end").is_null() | (pl.col("end") > through))).then(through),
+    )  # fmt: skip
 
 
 def _with_first_start(spans: pl.DataFrame) -> pl.DataFrame:

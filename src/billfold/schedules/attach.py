@@ -109,13 +109,15 @@ def _detached(
     is_named = pl.col("charge_number").is_in([c for c, _ in named])
     done = was.items.filter(status="Processed").height
     days = _billed_days(state, was.charges.filter(is_named))
+    stood = _progressed(state, named).rename({"through": "progressed"})
     links = (
         was.charges.join(days, on="charge_number", how="left", maintain_order="left")
+        .join(stood, on="charge_number", how="left", maintain_order="left")
         .with_columns(
             is_detached=pl.col("is_detached") | is_named,
             actual_amount=pl.when(is_named).then("billed_amount").otherwise("actual_amount"),
             detached_after=pl.when(is_named).then(done).otherwise("detached_after"),
-            detached_through=pl.when(is_named).then("through").otherwise("detached_through"),
+            detached_through=pl.when(is_named).then(pl.coalesce("through", "progressed")).otherwise("detached_through"),
         )
         .select(was.charges.columns)
     )
@@ -132,11 +134,7 @@ def _attached(
     units = units_of(links.filter(is_named), seen.charges, seen.discounts, seen.money)
     again = with_actual(links, units.units) if not units.units.is_empty() else links
     done = was.items.filter(status="Processed").height
-    only = Only(among=pl.Series("charge_number", [c for c, _ in named]))
-    billed = collected(state.read("charge_progress", only)).group_by("charge_number").agg(
-        through=pl.col("charged_through_date").max()
-    )  # fmt: skip
-    known = again.join(billed, on="charge_number", how="left", maintain_order="left")
+    known = again.join(_progressed(state, named), on="charge_number", how="left", maintain_order="left")
     rows = {r["charge_number"]: r for r in known.iter_rows(named=True)}
     before = {r["charge_number"]: r for r in was.charges.iter_rows(named=True)}
     for charge, path in named:
@@ -146,7 +144,14 @@ def _attached(
     kept = links.join(fresh.filter(is_named).select(*CHARGE, actual="actual_amount"), on=CHARGE, how="left",
                       maintain_order="left")  # fmt: skip
     after = fresh.with_columns(actual_amount=pl.coalesce(kept["actual"], kept["actual_amount"]))
-    return after, [*_unbilled(state, after.filter(is_named)), *reviewed(state, after.filter(is_named))]
+    return after, [*_unbilled(state, after.filter(is_named), seen), *reviewed(state, after.filter(is_named))]
+
+
+def _progressed(state: State, named: Sequence[tuple[str, str]]) -> pl.DataFrame:
+    """How far runs take charges for billed."""
+    only = Only(among=pl.Series("charge_number", [c for c, _ in named]))
+    progress = collected(state.read("charge_progress", only))
+    return progress.group_by("charge_number").agg(through=pl.col("charged_through_date").max())
 
 
 def _check_again(before: dict[str, Any], now: dict[str, Any], path: str, done: int) -> None:
@@ -205,11 +210,18 @@ def _progress(state: State, links: pl.DataFrame, seen: View) -> list[Change]:
     return _as_progress(state, rows, pl.col("through"))
 
 
-def _unbilled(state: State, links: pl.DataFrame) -> list[Change]:
-    """Charges that a schedule bills again: no run billed them, as far as they are its own."""
+def _unbilled(state: State, links: pl.DataFrame, seen: View) -> list[Change]:
+    """Charges that a schedule bills again: runs billed them up to the days that it covers, or not at all."""
     only = Only(among=links["charge_number"])
-    rows = collected(state.read("charge_progress", only)).with_columns(
-        charged_through_date=pl.lit(None, dtype=pl.Date), next_due_date=pl.lit(None, dtype=pl.Date)
+    covered = links.select("charge_number", "from_date")
+    progress = collected(state.read("charge_progress", only))
+    known = progress.join(covered, on="charge_number", maintain_order="left").join(
+        seen.charges.select("charge_number", "segment", "start"), on=["charge_number", "segment"], how="left",
+        maintain_order="left",
+    )  # fmt: skip
+    before = pl.when(pl.col("start") < pl.col("from_date")).then("from_date")
+    rows = known.with_columns(charged_through_date=before, next_due_date=pl.lit(None, dtype=pl.Date)).select(
+        progress.columns
     )
     return [Change("charge_progress", rows, replace=True)] if rows.height else []
 

@@ -11,7 +11,7 @@ from billfold.rows import Only, collected
 from billfold.schedules.consumption import SCHEDULE
 from billfold.schedules.due import whole_schedules
 from billfold.schedules.lines import with_actual
-from billfold.schedules.standing import stand
+from billfold.schedules.standing import first_pending, stand
 from billfold.schedules.units import CHARGE, units_of
 from billfold.schedules.view import view
 
@@ -35,7 +35,7 @@ def schedule_changes(after: State, subscriptions: pl.Series) -> list[Change]:
     unseen = attached.join(known, on=CHARGE, how="anti")[SCHEDULE].unique()
     links = with_actual(was.charges, units)
     headers, items = stand(was.headers, was.items, links, seen.money)
-    moved = _with_days(was, headers, _reduced_from(was.charges, links, units, seen.charges))
+    moved = _with_days(was, headers, items, links, _reduced_from(was.charges, links, units, seen.charges))
     owned = _with_owner(after, moved, links)
     frames = {
         "invoice_schedules": (was.headers, owned, ["number"]),
@@ -66,17 +66,32 @@ def _reduced_from(was: pl.DataFrame, now: pl.DataFrame, units: pl.DataFrame, cha
     )
 
 
-def _with_days(was: Schedules, now: pl.DataFrame, reduced: pl.DataFrame) -> pl.DataFrame:
-    """Headers whose next run is pulled to the day of a reduction, if that is earlier or nothing else was planned."""
+def _with_days(
+    was: Schedules, now: pl.DataFrame, items: pl.DataFrame, links: pl.DataFrame, reduced: pl.DataFrame
+) -> pl.DataFrame:
+    """Headers whose next run is pulled to the day of a reduction, if that is earlier or nothing else was planned.
+
+    An item that waits for its date goes on waiting, unless there is a credit that can go with it. What is open when no
+    item is pending is due at once.
+    """
+    over = links.filter(pl.col("billed_amount") > pl.col("actual_amount"), ~pl.col("is_detached"))[SCHEDULE].unique()
+    now = now.with_columns(is_over=pl.col("number").is_in(over.implode()))
     before = was.headers.select("number", before="actual_amount")
     joined = now.join(reduced, on="number", how="left", maintain_order="left").join(
         before, on="number", maintain_order="left"
     )
-    is_less = pl.col("actual_amount") < pl.col("before")
-    earlier = pl.min_horizontal("next_run_date", "reduced")
-    return joined.with_columns(next_run_date=pl.when(is_less).then(earlier).otherwise("next_run_date")).select(
-        now.columns
+    pending = first_pending(items).select("number", is_pending=pl.lit(value=True))
+    last = items.group_by(number=SCHEDULE).agg(last_day=pl.col("run_date").max())
+    joined = joined.join(pending, on="number", how="left", maintain_order="left").join(
+        last, on="number", how="left", maintain_order="left"
     )
+    is_less = pl.col("actual_amount") < pl.col("before")
+    settled = pl.col("is_pending").is_null() & (pl.col("unbilled_amount") != 0)
+    waits = pl.col("next_run_date").is_null() & pl.col("is_pending").is_not_null() & ~pl.col("is_over")
+    earlier = pl.when(~waits).then(pl.min_horizontal("next_run_date", "reduced")).otherwise("next_run_date")
+    owed = pl.when(settled).then(pl.coalesce("next_run_date", "last_day")).otherwise("next_run_date")
+    moved = joined.with_columns(next_run_date=pl.when(is_less).then(earlier).otherwise(owed))
+    return moved.select(was.headers.columns)
 
 
 def _with_owner(after: State, headers: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:

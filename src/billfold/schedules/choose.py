@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -241,7 +242,7 @@ def _once(shelf: Shelf, charge: Row, name: str | None, billed: date | None) -> t
     if billed is not None:
         return "is billed already"
     last = end or shelf.subscriptions[charge["subscription_number"]]["term_end_date"] or start
-    return start, max(last, start)
+    return start, max(last, start + timedelta(days=1))
 
 
 def named_orders(scopes: Iterable[Scope]) -> tuple[pl.Series, pl.Series]:

@@ -52,12 +52,22 @@ def whole_schedules(read: Read, headers: pl.DataFrame) -> Schedules:
 
 
 def covered(read: Read, charges: pl.Series) -> pl.LazyFrame:
-    """From when to when schedules bill charges instead of their periods: charge_number, scheduled_from and _through."""
+    """From when to when schedules bill charges instead of their periods: charge_number, scheduled_from and _through.
+
+    Terms that follow each other are one such span. Of several, it is the last; `scheduled_before` is the end of the one
+    before it.
+    """
     links = read("invoice_schedule_charges", only=Only(among=charges.alias("charge_number")))
-    return (
-        links.filter(~pl.col("is_detached"))
-        .group_by("charge_number")
-        .agg(scheduled_from=pl.col("from_date").min(), scheduled_through=pl.col("through_date").max())
+    spans = links.filter(~pl.col("is_detached")).sort("charge_number", "from_date")
+    apart = pl.col("from_date") > pl.col("through_date").shift(1).over("charge_number")
+    numbered = spans.with_columns(span=apart.fill_null(value=False).cast(pl.Int32).cum_sum().over("charge_number"))
+    whole = numbered.group_by("charge_number", "span").agg(
+        scheduled_from=pl.col("from_date").min(), scheduled_through=pl.col("through_date").max()
+    )
+    ordered = whole.sort("charge_number", "span").group_by("charge_number", maintain_order=True)
+    return ordered.agg(
+        pl.col("scheduled_from", "scheduled_through").last(),
+        scheduled_before=pl.col("scheduled_through").shift(1).last(),
     )
 
 

@@ -27,7 +27,8 @@ _OF_ITEMS: Final = (
     "applied_to_item_id", "processing_type", "invoice_schedule_number",
 )  # fmt: skip
 _UNBILLED: Final = {
-    "billed_through": pl.Date(), "scheduled_from": pl.Date(), "scheduled_through": pl.Date(), "billed_price": PRICE,
+    "billed_through": pl.Date(), "scheduled_from": pl.Date(), "scheduled_through": pl.Date(),
+    "scheduled_before": pl.Date(), "billed_price": PRICE,
     "billed_quantity": PRICE, "billed_tiers": pl.String(), "billed_by": pl.String(),
 }  # fmt: skip
 

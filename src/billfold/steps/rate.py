@@ -34,7 +34,7 @@ _FOR_DISCOUNTS: Final = ("subscriber", "rate_plan_name")
 _OF_LINES: Final = (*LINE, *_FOR_DISCOUNTS)
 _OF_PROGRESS: Final = (
     "owner", "charge_number", "segment", "price", "quantity", "tiers", "billed_price", "billed_quantity",
-    "billed_tiers", "billed_by", "here", "excess", "kept_through",
+    "billed_tiers", "billed_by", "here", "excess", "kept_through", "later",
 )  # fmt: skip
 
 
@@ -238,7 +238,8 @@ def _progress(charges: pl.DataFrame, periods: pl.DataFrame, back: Credits) -> pl
             through=pl.when(given_back).then(None).otherwise(pl.coalesce("service_end", "cut", "through")),
         )
     )
-    return after.with_columns(next_due(after)).select(
+    following = pl.min_horizontal("next_due_date", "later")
+    return after.with_columns(next_due(after)).with_columns(next_due_date=following).select(
         account_number="owner",
         charge_number="charge_number",
         segment="segment",

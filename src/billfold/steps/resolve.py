@@ -27,7 +27,7 @@ _OF_CHARGES: Final = (
     "quantity", "uom", "included_units", "overage_price", "tiers", "rate_plan_name", "billing_period",
     "specific_billing_period", "billing_timing", "bill_cycle_type", "bill_cycle_day", "weekly_bill_cycle_day",
     "billing_period_alignment", "list_price_base", "trigger_event", "effective_start_date", "effective_end_date",
-    "charged_through_date", "scheduled_from", "scheduled_through", "billed_through",
+    "charged_through_date", "scheduled_from", "scheduled_through", "scheduled_before", "billed_through",
     "billed_price", "billed_quantity", "billed_tiers", "billed_by",
     "is_reviewed",
 )  # fmt: skip
