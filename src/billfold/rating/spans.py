@@ -53,10 +53,14 @@ def _beside_schedules(spans: pl.DataFrame) -> pl.DataFrame:
     after = scheduled & ~before
     end = pl.when(until_span).then(first).otherwise("end")
     return spans.with_columns(
-        start=pl.when(after).then(pl.max_horizontal("start", through)).when(scheduled).then(begin).otherwise("start"),
+        start=pl.when(scheduled & (pl.col("charge_type") == "OneTime")).then(None)
+        .when(after).then(pl.max_horizontal("start", through))
+        .when(scheduled).then(begin)
+        .otherwise("start"),
         end=end,
         excess=pl.when(until_span).then(first).otherwise("excess"),
-        through=pl.when(after & ~beyond).then(None).when(until_span).then(pl.min_horizontal("through", first))
+        through=pl.when(after & ~beyond).then(None)
+        .when(until_span & (pl.col("through") > first)).then(first)
         .otherwise("through"),
         here=pl.col("here") & (~after | beyond),
         kept_through="billed_through",
