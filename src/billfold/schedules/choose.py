@@ -138,7 +138,8 @@ def chosen(shelf: Shelf, scope: Scope, name: str) -> list[Row]:
     unique = {r["charge_number"]: r for r in reversed(rows)}
     rows = [r for r in rows if unique[r["charge_number"]] is r]
     if not rows:
-        raise OrderError("orders", "have no charge that can be scheduled: one-time or recurring, and not billed yet.")
+        said = "have no charge to schedule: one-time or recurring, not billed yet, and in no other schedule."
+        raise OrderError("orders", said)
     for position, row in enumerate(rows, 1):
         row |= {"invoice_schedule_number": name, "position": position}
         shelf.taken[row["charge_number"]] = (row["through_date"], name)

@@ -14,9 +14,10 @@ from billfold.rows import collected
 from billfold.schedules.agree import differing
 from billfold.schedules.consumption import SCHEDULE, Consumed, consumed
 from billfold.schedules.credits import credited, worded
+from billfold.schedules.discounts import discounts_on_parts, gross
 from billfold.schedules.service import served
 from billfold.schedules.standing import first_pending, stand, with_next_dates
-from billfold.schedules.units import CHARGE, UNIT, Units, amounts, ten_thousandths, units_of
+from billfold.schedules.units import CHARGE, UNIT, Units, amounts, negative, ten_thousandths, units_of
 
 if TYPE_CHECKING:
     from datetime import date
@@ -148,38 +149,16 @@ class _Lines:
         """Lines of what items bill, and those of the discounts on them (`of` is the row that they reduce)."""
         totals = self.units.units.select(*UNIT, "gross", "currency")
         known = parts.join(totals, on=UNIT, maintain_order="left").sort(*_ITEM, "charge_number", "unit")
-        valued = self._segments(known.with_columns(line=self._gross()).with_row_index("of"))
+        valued = self._segments(known.with_columns(line=gross(self.money)).with_row_index("of"))
         named = pl.coalesce("charge_name", "charge_number")
         lines = self._lines(valued, amount=amounts(pl.col("line")), charge_name=named)
-        off = valued.join(self.units.discounts, on=UNIT, maintain_order="left").filter(
-            pl.col("line") != pl.col("taken")
-        )
-        percent, whole = pl.col("percentage").cast(pl.Decimal(38, 9)), pl.col("percentage").sum().over("of")
-        rest = (pl.col("line") - pl.col("taken")).cast(WIDE)
-        so_far = percent.cum_sum().over("of").cast(WIDE) / whole.cast(WIDE)
-        until = self.money.rounded((rest / pl.lit(10_000, dtype=WIDE)) * so_far)
-        shares = off.with_columns(until=until).with_columns(
-            off=pl.col("until") - pl.col("until").shift(1).over("of").fill_null(0)
-        )
+        shares = discounts_on_parts(valued, self.units.discounts, self.money)
         discounts = self._lines(
             shares.with_columns(segment="discount_segment", charge_number="discount_charge"),
-            amount=-pl.col("off"), charge_name=pl.col("discount_name"), processing_type=pl.lit("Discount"),
-            applied_line=pl.col("of"),
+            amount=amounts(negative(pl.col("off"))), charge_name=pl.col("discount_name"),
+            processing_type=pl.lit("Discount"), applied_line=pl.col("of"),
         )  # fmt: skip
         return lines, discounts.filter(pl.col("amount") != 0)
-
-    def _gross(self) -> pl.Expr:
-        """What an item's line says before discounts: so that all items together make the charge's price exactly."""
-        step = pl.col("currency").replace_strict(self.money.steps(), return_dtype=pl.Int128)
-        net = pl.when(pl.col("net") == 0).then(1).otherwise("net").cast(pl.Int128)
-
-        def up_to(billed: pl.Expr) -> pl.Expr:
-            share = (2 * pl.col("gross") * billed + net * step) // (2 * net * step) * step
-            return pl.when(billed == pl.col("net")).then("gross").otherwise(share)
-
-        gross = up_to(pl.col("before") + pl.col("taken")) - up_to(pl.col("before"))
-        plain = (pl.col("gross") == pl.col("net")) | (pl.col("net") == 0)
-        return pl.when(plain).then("taken").otherwise(gross)
 
     def of_credits(self, taken: Consumed, links: pl.DataFrame, carriers: Carriers) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Lines of what items take back, and of the discounts on that."""
@@ -321,7 +300,7 @@ def _absent(due: Schedules, charges: pl.DataFrame) -> list[pl.DataFrame]:
     )
     found = lacking.filter(pl.col("missing").is_not_null()).explode("owner")
     said = pl.format(
-        "invoice schedule {} can't be billed: its charge {} belongs to another payer or to none that is billed",
+        "invoice schedule {} can't be billed: its charge {} has another payer, or one that is not billed",
         SCHEDULE, "missing",
     )  # fmt: skip
     return [_troubles(found, said)]

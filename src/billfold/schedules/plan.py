@@ -40,6 +40,9 @@ class Draft:
     keeps_total: bool = False
     """Whether the total stays as it is: the items may then add up to it, or to what is really to be billed."""
 
+    replans: bool = True
+    """Whether its items are others than before."""
+
 
 def blank(table: str) -> Row:
     """A row of a table that says nothing yet."""
@@ -69,7 +72,8 @@ def planned(state: State, drafts: Sequence[Draft], seen: View) -> tuple[Schedule
         good = headers.filter(~pl.col("number").is_in(list(found)))["number"]
         whole = Schedules(headers, items, with_totals).among(good)
         headers, items, with_totals = whole.headers, whole.items, whole.charges
-    headers, items = stand(headers, items, with_totals, seen.money)
+    replanned = [d.header["number"] for d in drafts if d.replans]
+    headers, items = stand(headers, items, with_totals, seen.money, replanned)
     found |= _sums(headers, items, {d.header["number"] for d in drafts if d.keeps_total})
     found |= _steps(headers, items.filter(pl.col("percentage").is_null()), seen.money)
     return Schedules(with_next_dates(headers, items), items, with_totals), found

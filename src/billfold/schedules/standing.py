@@ -10,17 +10,20 @@ from billfold.money import WIDE
 from billfold.schedules.units import amounts, ten_thousandths
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from billfold.rating.amounts import Money
 
 NUMBER: Final = "invoice_schedule_number"
 
 
 def stand(
-    headers: pl.DataFrame, items: pl.DataFrame, links: pl.DataFrame, money: Money
+    headers: pl.DataFrame, items: pl.DataFrame, links: pl.DataFrame, money: Money, replanned: Sequence[str] = ()
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Headers with amounts and status, and items with what the pending ones are going to bill.
 
-    All are rows of their tables, of the same schedules; next run dates stay as they are.
+    All are rows of their tables, of the same schedules; next run dates stay as they are. `replanned` are numbers of
+    schedules whose items were changed: the amounts of their pending items follow from the percentages again.
     """
     sums = links.group_by(number=NUMBER).agg(actual=pl.col("actual_amount").sum(), billed=pl.col("billed_amount").sum())
     known = headers.join(sums, on="number", how="left", maintain_order="left").with_columns(
@@ -30,7 +33,7 @@ def stand(
     summed = known.with_columns(
         unbilled_amount=(pl.col("actual_amount") - pl.col("billed_amount")).cast(headers.schema["unbilled_amount"])
     )
-    return _with_status(summed, items).select(headers.columns), _planned(items, summed, money)
+    return _with_status(summed, items).select(headers.columns), _planned(items, summed, money, replanned)
 
 
 def first_pending(items: pl.DataFrame) -> pl.DataFrame:
@@ -59,14 +62,16 @@ def _with_status(headers: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
     return joined.with_columns(pl.col("done", "all").fill_null(0)).with_columns(status=status)
 
 
-def _planned(items: pl.DataFrame, headers: pl.DataFrame, money: Money) -> pl.DataFrame:
+def _planned(items: pl.DataFrame, headers: pl.DataFrame, money: Money, replanned: Sequence[str]) -> pl.DataFrame:
     """Items with what the pending ones will bill of what is open: in order, the last one all that is left."""
-    told = headers.select("currency", number_="number", open="unbilled_amount", whole="actual_amount")
+    told = headers.select("currency", "total_amount", number_="number", open="unbilled_amount", actual="actual_amount")
     joined = items.sort(NUMBER, "sequence_number").join(
         told, left_on=NUMBER, right_on="number_", how="left", maintain_order="left"
     )
     untouched = (pl.col("status") == "Processed").sum().over(NUMBER) == 0
-    shared = _by_percentages(joined.with_columns(untouched=untouched), money)
+    whole = pl.when(untouched).then("actual").otherwise("total_amount")
+    by_share = (untouched | pl.col(NUMBER).is_in(list(replanned))) & pl.col("percentage").is_not_null()
+    shared = _by_percentages(joined.with_columns(whole=whole, by_share=by_share), money)
     pending = shared.filter(pl.col("status") != "Processed").with_columns(
         open=ten_thousandths(pl.col("open")), size=ten_thousandths(pl.col("amount"))
     )
@@ -86,11 +91,16 @@ def _planned(items: pl.DataFrame, headers: pl.DataFrame, money: Money) -> pl.Dat
 
 
 def _by_percentages(items: pl.DataFrame, money: Money) -> pl.DataFrame:
-    """Planned amounts of schedules by percentages, as long as no item is processed; the last item takes the cents."""
+    """Items whose amounts follow from their percentages, where `by_share` says so; the last one takes the cents.
+
+    They do as long as no item is processed, then only for items that their owner plans anew.
+    """
     share = pl.col("whole").cast(WIDE) * pl.col("percentage").cast(WIDE) / pl.lit(100, dtype=WIDE)
-    rounded = items.with_columns(share=money.rounded(share).cast(pl.Decimal(38, 4)))
+    done = pl.col("status") == "Processed"
+    rounded = items.with_columns(
+        share=pl.when(done).then("amount").otherwise(money.rounded(share)).cast(pl.Decimal(38, 4))
+    )
     is_last = pl.col("sequence_number") == pl.col("sequence_number").max().over(NUMBER)
     others = pl.col("share").filter(~is_last).sum().over(NUMBER)
     fresh = pl.when(is_last).then(pl.col("whole") - others).otherwise("share").cast(items.schema["amount"])
-    by_share = pl.col("untouched") & pl.col("percentage").is_not_null()
-    return rounded.with_columns(amount=pl.when(by_share).then(fresh).otherwise("amount"))
+    return rounded.with_columns(amount=pl.when(pl.col("by_share") & ~done).then(fresh).otherwise("amount"))

@@ -150,7 +150,8 @@ def _updated(state: State, was: Schedules, request: UpdateSchedule) -> Schedules
         links = chosen(books, scope, header["number"])
     else:
         seen, links = view(state, was.charges["subscription_number"]), was.charges.to_dicts()
-    after, faults = planned(state, [Draft(changed, items, links, keeps_total=not fresh)], seen)
+    draft = Draft(changed, items, links, keeps_total=not fresh, replans="scheduleItems" in given)
+    after, faults = planned(state, [draft], seen)
     for fault in faults.values():
         raise fault
     return replace(after, headers=_with_day(was, after, request, given))
@@ -223,7 +224,8 @@ def _changed(row: Row, item: UpdateScheduleItem, place: int) -> Row:
         said.pop("amount")
     after = row | said | {"sequence_number": place + 1}
     if row["status"] == "Processed" and after != row:
-        field = next(c for c in after if after[c] != row[c])
+        column = next(c for c in after if after[c] != row[c])
+        field = {c: f for f, c in columns.items()}.get(column, "place" if column == "sequence_number" else column)
         raise OrderError(f"scheduleItems[{place}]", f"is processed: its {field} can't change any more.")
     return after
 

@@ -125,7 +125,7 @@ def _billable(subscriptions: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _scheduled(inputs: Inputs, owners: pl.LazyFrame, groups: Mapping[str | None, Mapping[str, Any]]) -> pl.LazyFrame:
-    """Charge segments of due schedules. Their subscriptions may have expired: what was planned is still billed."""
+    """Charge segments of due schedules. What was planned is billed, whatever the status of the subscription became."""
     numbers = Only(among=inputs.schedules.charges["subscription_number"].unique())
     theirs = numbers.of(inputs.subscriptions).with_columns(status=pl.lit("Active"))
     return _charges(replace(inputs, charged=theirs), inputs.scheduled_charges, owners, groups)
