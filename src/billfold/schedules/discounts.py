@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def gross(money: Money) -> pl.Expr:
-    """What an item's line says before discounts, for parts with `before` and `taken` of units with `gross` and `net`."""
+    """What a line says before discounts: of parts with `before` and `taken`, of units with totals `gross` and `net`."""
     until = pl.col("before") + pl.col("taken")
     up_to = pl.when(until == pl.col("net")).then("gross").otherwise(_share(pl.col("gross"), until, money))
     plain = (pl.col("gross") == pl.col("net")) | (pl.col("net") == 0)
