@@ -348,9 +348,8 @@ class Schedule:
 
     def settle(self) -> Item:
         """What is credited when no item is pending; it counts for the last one."""
-        item = Item(Fraction(0))
+        item, last = Item(Fraction(0)), self.items[-1]
         self._credit(item)
-        last = self.items[-1]
         last.actual = (last.actual or Fraction(0)) - sum(amount for _, amount in item.credits)
         return item
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     Draw: TypeAlias = Callable[[st.SearchStrategy[Any]], Any]
     Json: TypeAlias = dict[str, Any]
 
-STEPS: Final[Mapping[str, Fraction]] = {"USD": Fraction(1, 100), "JPY": Fraction(1), "KWD": Fraction(1, 1000)}
+STEPS: Final[Mapping[str, Fraction]] = {
+    "USD": Fraction(1, 100), "JPY": Fraction(1), "KWD": Fraction(1, 1000), "CHF": Fraction(1, 20),
+}  # fmt: skip
 STARTS: Final = (
     date(2023, 1, 1), date(2023, 1, 1), date(2023, 1, 1), date(2023, 2, 1), date(2023, 3, 15), date(2023, 6, 1),
     date(2023, 1, 31), date(2024, 1, 1),
@@ -42,6 +44,9 @@ class World:
     bases: Mapping[str, str]
     amounts: Sequence[Fraction] = ()
     percentages: Sequence[Fraction] = ()
+    shares_a_subscription: bool = False
+    """All charges are of one subscription; discounts are of rate plans."""
+
     days: Sequence[date] = ()
     stops: Sequence[date] = field(default_factory=tuple)
     """Target dates of the runs that bill it."""
@@ -57,7 +62,7 @@ class World:
             "month_basis": rules.basis,
             "rounding_mode": rules.rounding,
         }
-        return {**chosen, "credit_one_time": "yes"}
+        return {**chosen, "credit_one_time": "yes", "rounding_increment.CHF": "0.05"}
 
     @property
     def request(self) -> Json:
@@ -70,20 +75,24 @@ class World:
         """Rows of the charges and of their discounts."""
         return [row for charge in self.charges for row in self._rows(charge)]
 
+    def subscription(self, charge: str) -> str:
+        """The subscription of a charge."""
+        return "S1" if self.shares_a_subscription else f"S{charge[1:]}"
+
     def _rows(self, charge: oracle.Charge) -> list[Json]:
-        number, first = charge.number, charge.segments[0]
+        number, first, of = charge.number, charge.segments[0], self.subscription(charge.number)
         if charge.once:
-            found = [once(number, text(first.price), first.start)]
+            found = [once(number, text(first.price), first.start, subscription_number=of)]
         else:
+            base = {"list_price_base": self.bases[number], "subscription_number": of}
             found = [
-                fee(number, text(s.price), s.start, s.end, segment=n, list_price_base=self.bases[number])
-                for n, s in enumerate(charge.segments, 1)
+                fee(number, text(s.price), s.start, s.end, segment=n, **base) for n, s in enumerate(charge.segments, 1)
             ]
         end = oracle.months_on(first.start, 12) if charge.once else charge.segments[-1].end
-        taken = [
-            discount(f"D{n}{number}", text(p), first.start, end, f"S{number[1:]}") for n, p in enumerate(charge.off)
+        plan = {"discount_level": "rateplan", "rate_plan_name": found[0]["rate_plan_name"]}
+        return found + [
+            discount(f"D{n}{number}", text(p), first.start, end, of, **plan) for n, p in enumerate(charge.off)
         ]
-        return found + taken
 
 
 def text(number: Fraction) -> str:
@@ -100,11 +109,12 @@ def worlds(draw: Draw, *, most: int = 6) -> World:
     rules = oracle.Rules(
         STEPS[currency],
         draw(st.sampled_from(("union_term", "union_term", "start_date"))),
-        draw(st.sampled_from(("actual", "actual", "actual", "actual_360"))),
+        draw(st.sampled_from(("actual", "actual", "actual", "actual_360", "strict_30_360"))),
         draw(st.sampled_from(("half_up", "half_up", "half_up", "up", "down"))),
     )
     sold = [_charge(draw, n) for n in range(1, draw(st.integers(1, most)) + 1)]
     world = World(currency, rules, [c for c, _ in sold], {c.number: base for c, base in sold})
+    world.shares_a_subscription = draw(st.integers(0, 2)) == 0
     _plan(draw, world)
     gaps = draw(st.lists(st.integers(1, 90), min_size=5, max_size=5))
     count = len(world.amounts) or len(world.percentages)

@@ -123,7 +123,7 @@ def test_what_is_removed_is_credited_as_the_oracle_says(books: Books, world: Wor
             executed(book, IS1)
         for charge, day in cuts.items():
             if day:
-                done(book, removal(charge, day))
+                done(book, removal(world, charge, day))
         assert_sums(book, expected)
         while any(i.actual is None for i in expected.items):
             assert_billed(book, expected.bill)
@@ -141,8 +141,9 @@ def _cut(start: date, end: date) -> st.SearchStrategy[date | None]:
     return st.one_of(st.none(), days, *map(st.just, within))
 
 
-def removal(charge: str, day: date) -> Json:
-    return order(subscriptions=[entry(f"S{charge[1:]}", action("RemoveProduct", day, ratePlanId=f"P{charge[1:]}"))])
+def removal(world: World, charge: str, day: date) -> Json:
+    removed = action("RemoveProduct", day, ratePlanId=f"P{charge[1:]}")
+    return order(subscriptions=[entry(world.subscription(charge), removed)])
 
 
 def assert_billed(book: Book, expected: Callable[[], Item]) -> None:
@@ -210,7 +211,7 @@ def test_every_run_replays_and_every_promise_holds(books: Books, world: World, d
                 cancel(book, str(receipt.bill_run_number))
             charge = data.draw(st.sampled_from(world.charges), label="removed")
             if not charge.once and data.draw(st.booleans(), label="is removed"):
-                made(book, removal(charge.number, date(2023, 11, 1)))
+                made(book, removal(world, charge.number, date(2023, 11, 1)))
         run(book, date(2026, 12, 31))
         for number in book.read("bill_runs").collect()["bill_run_number"]:
             assert replay(book, number).holds

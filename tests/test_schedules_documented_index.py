@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 BILLED: Final = "test_schedules_documented.py"
 SEED: Final = "test_schedules_documented_seed.py"
@@ -18,7 +15,7 @@ OF_ORDERS: Final = "test_schedules_documented_orders.py"
 DETACHED: Final = "test_schedules_documented_detached.py"
 ORDERS: Final = "test_orders_documented.py"
 
-CASES: Final[Mapping[str, str]] = {
+CASES: Final[dict[str, str]] = {
     "SEED004-INDIVIDUAL-CHARGES": SEED,
     "UC-SAME-TERM": BILLED,
     "UC-DIFF-START": BILLED,
@@ -68,11 +65,11 @@ CASES: Final[Mapping[str, str]] = {
 }
 """The file of tests that has a case, by the case's name in the vendor's facts."""
 
-OUTSIDE: Final[Mapping[str, str]] = {
+OUTSIDE: Final[dict[str, str]] = {
     "BRFILTER-2": "a run is limited to accounts, batches, bill cycle days or orders; no filter names subscriptions",
 }
 
-PRINTED: Final[Mapping[str, str]] = {
+PRINTED: Final[dict[str, str]] = {
     "UC-ODD-TERM": BILLED,
     "UC-MY2": BILLED,
     "UC-DISC": BILLED,
