@@ -115,7 +115,8 @@ def subscription(number: str, start: Day, end: Day, **columns: object) -> Json:
 def stocked(book: Book, folder: Path, charges: Sequence[Json], **tables: Sequence[Json]) -> Book:
     """The book with charges, and with what they need and is not given: subscriptions, the account A-1, the order O-1.
 
-    A subscription's term goes from the first start to the last end of its charges.
+    A subscription's term goes from the first start to the last end of its charges, each of which lasts a year at least
+    if its end is not said.
     """
     given = {s["subscription_number"] for s in tables.get("subscriptions", ())}
     made = [s for s in _subscriptions(charges) if s["subscription_number"] not in given]
@@ -137,8 +138,8 @@ def _subscriptions(charges: Sequence[Json]) -> Iterable[Json]:
     for number in dict.fromkeys(c["subscription_number"] for c in charges):
         own = [c for c in charges if c["subscription_number"] == number]
         starts = [c["effective_start_date"] for c in own]
-        ends = [c["effective_end_date"] for c in own if c.get("effective_end_date")]
-        yield subscription(number, min(starts), max(ends, default=_year_after(min(starts))))
+        ends = [c.get("effective_end_date") or _year_after(c["effective_start_date"]) for c in own]
+        yield subscription(number, min(starts), max(ends))
 
 
 YEARLY: Final = catalog_charge(

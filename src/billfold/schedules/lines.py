@@ -48,7 +48,7 @@ def scheduled(carriers: Carriers, target: date | None, money: Money) -> Rated:
         Rated.none(),
         lines=together,
         troubles=pl.concat([TROUBLE.to_frame(), *troubles]),
-        schedules=Executed(after, _payers(due.charges, charges), chosen["item_id"]),
+        schedules=Executed(after, _payers(attached, charges), chosen["item_id"]),
     )
 
 
@@ -66,7 +66,8 @@ def _present(carriers: Carriers) -> tuple[Schedules, pl.DataFrame]:
     if due.headers.is_empty() or carriers.scheduled.is_empty():
         return due.none(), carriers.scheduled
     charges = with_spans(carriers.scheduled)
-    numbers = due.charges.join(charges, on="charge_number", how="semi")[SCHEDULE].unique()
+    attached = due.charges.filter(~pl.col("is_detached"))
+    numbers = attached.join(charges, on="charge_number", how="semi")[SCHEDULE].unique()
     return due.among(numbers), charges
 
 

@@ -28,9 +28,10 @@ def given_back(book: Book, bill_run_number: str, snapshot_id: int) -> list[Chang
         BillfoldError: a later run billed on from there.
     """
     billed = collected(book.read("invoice_schedule_items").filter(bill_run_number=bill_run_number))
-    if billed.is_empty():
+    touched = pl.concat([billed[SCHEDULE], *(_on_lines(book, bill_run_number, k) for k in ("invoice", "credit_memo"))])
+    if touched.is_empty():
         return []
-    named = Only(among=billed[SCHEDULE].unique().alias("number"))
+    named = Only(among=touched.unique().alias("number"))
     now = _at(State.of(book), named)
     _refuse_later(now, bill_run_number)
     was = _at(State(book, book.head(snapshot_id)), named)
@@ -46,6 +47,13 @@ def given_back(book: Book, bill_run_number: str, snapshot_id: int) -> list[Chang
         Change("invoice_schedule_items", items, replace=True),
         Change("invoice_schedule_charges", links, replace=True),
     ]
+
+
+def _on_lines(book: Book, bill_run_number: str, kind: str) -> pl.Series:
+    """The schedules on a run's documents of one kind: a later credit may have taken over the item that it billed."""
+    headers = book.read(f"{kind}s").filter(bill_run_number=bill_run_number)
+    lines = book.read(f"{kind}_items").drop_nulls(SCHEDULE).join(headers, on=f"{kind}_id", how="semi")
+    return collected(lines.select(SCHEDULE).unique())[SCHEDULE]
 
 
 def _at(state: State, named: Only) -> Schedules:
