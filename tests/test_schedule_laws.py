@@ -79,7 +79,7 @@ class Books:
 # --- agreement with the oracle ----------------------------------------------------------------------------------
 
 
-@laws(12)
+@laws(8)
 @given(world=worlds())
 def test_every_item_bills_what_the_oracle_says(books: Books, world: World) -> None:
     """In however many runs; and all sums are those of the oracle after each run."""
@@ -102,7 +102,7 @@ def test_every_item_bills_what_the_oracle_says(books: Books, world: World) -> No
         assert figures(book, IS1)[2:] == (expected.total, 0)
 
 
-@laws(8)
+@laws(5)
 @given(world=worlds(most=4), data=st.data())
 def test_what_is_removed_is_credited_as_the_oracle_says(books: Books, world: World, data: st.DataObject) -> None:
     """Between two items some charges end earlier. What was billed beyond that is credited, newest items first.
@@ -173,7 +173,7 @@ def credited(book: Book, new: Sequence[Json]) -> list[tuple[str, date, date, Fra
 # --- what must not matter, and what must hold -------------------------------------------------------------------
 
 
-@laws(4)
+@laws(3)
 @given(world=worlds(most=4))
 def test_one_run_bills_what_several_executions_do(books: Books, world: World) -> None:
     with books.of(world) as at_once, books.of(world) as one_by_one:
@@ -184,7 +184,7 @@ def test_one_run_bills_what_several_executions_do(books: Books, world: World) ->
         assert without_runs(at_once) == without_runs(one_by_one)
 
 
-@laws(4)
+@laws(3)
 @given(world=worlds(most=4))
 def test_a_canceled_run_gives_everything_back(books: Books, world: World) -> None:
     """The state from before is there again after each run, and the next run bills what this one billed."""
@@ -200,7 +200,7 @@ def test_a_canceled_run_gives_everything_back(books: Books, world: World) -> Non
             assert without_runs(book) == after
 
 
-@laws(4)
+@laws(2)
 @given(world=worlds(most=4), data=st.data())
 def test_every_run_replays_and_every_promise_holds(books: Books, world: World, data: st.DataObject) -> None:
     """Also with removals, canceled runs and posted ones."""

@@ -58,7 +58,7 @@ def books(tmp_path_factory: pytest.TempPathFactory) -> Books:
     return Books(tmp_path_factory.mktemp("lives"))
 
 
-@laws(5)
+@laws(3)
 @given(world=worlds(most=3), data=st.data())
 def test_whatever_is_done_every_promise_holds(books: Books, world: World, data: st.DataObject) -> None:
     with books.of(world) as book:
@@ -68,7 +68,7 @@ def test_whatever_is_done_every_promise_holds(books: Books, world: World, data: 
         assert_promises(book)
 
 
-@laws(3)
+@laws(2)
 @given(world=worlds(most=3), data=st.data())
 def test_what_is_left_is_billed_at_last(books: Books, world: World, data: st.DataObject) -> None:
     """However it came to that: a run after all dates leaves nothing open, and every charge has what it is to have."""
