@@ -20,7 +20,7 @@ exit 1
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev bill-run test lint format-check types unit format reference readme crashes bench clean
+.PHONY: help setup setup-dev bill-run test lint format-check types unit format reference readme crashes laws bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
@@ -68,6 +68,9 @@ readme: setup-dev ## put what the commands in README.md print now under them
 
 crashes: setup-dev ## kill 200 runs over 50,000 accounts at random moments, let 50 pairs of runs meet, and take 20,000 random steps
 	KILLS=200 KILL_ACCOUNTS=50000 TRIES=50 MACHINE=10 $(PY) -m pytest -s tests/test_crashes.py tests/test_machine.py
+
+laws: setup-dev ## look at twenty times as many made-up books as make test does, and at others every time
+	LAWS=20 $(PY) -m pytest --numprocesses auto --dist worksteal $$(grep -l hypothesis tests/test_*.py)
 
 bench: setup-dev ## run the benchmarks
 	$(PY) -m benchmarks

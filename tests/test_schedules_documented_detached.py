@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
 from order_inputs import account, action, done, made, order
 from schedule_books import (
     CATALOG,
@@ -16,6 +17,7 @@ from schedule_books import (
     detached,
     documents,
     early,
+    executed,
     figures,
     header,
     items,
@@ -28,6 +30,7 @@ from schedule_books import (
     stocked,
 )
 
+from billfold.errors import BillfoldError
 from billfold.lifecycle import post
 
 if TYPE_CHECKING:
@@ -120,6 +123,20 @@ def test_a_charge_can_be_detached_and_attached_again(book: Book, tmp_path: Path)
     assert charges(book, IS1)["C2"]["is_detached"]
     assert attached(book, IS1, *only("C2"))["success"]
     assert state_of(book) == before
+
+
+def test_a_schedule_whose_charges_are_all_detached_waits_for_one(book: Book, tmp_path: Path) -> None:
+    """Runs pass it over, executing it is refused, and with a charge attached again it bills what it planned."""
+    detachable(book, tmp_path / "in", 2, 12000, [("2025-01-10", 20000), ("2025-10-05", 4000)])
+    detached(book, IS1, *only("C1", "C2"))
+    assert [i["status"] for i in items(book, IS1)] == ["Processed", "Pending"]
+    with pytest.raises(
+        BillfoldError, match="All charges of IS-00000001 are detached: `billfold schedule attach IS-0000"
+    ):
+        executed(book, IS1)
+    attached(book, IS1, *only("C1"))
+    assert executed(book, IS1).receipt.committed
+    assert header(book, IS1)["status"] == "FullyProcessed"
 
 
 def test_drafts_forbid_to_detach(book: Book, tmp_path: Path) -> None:

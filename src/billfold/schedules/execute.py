@@ -46,11 +46,13 @@ def execute(  # noqa: PLR0913 - options of one command
     Target and invoice date are the item's run date. An item that is named must be the next one.
 
     Raises:
-        BillfoldError: there is no such schedule, it is paused, the item is another or has no date, or nothing is left.
+        BillfoldError: there is no such schedule, it is paused, all its charges are detached, the item is another or has
+            no date, or nothing is left.
     """
     state = State.of(book)
     schedule = by_key(state, key)
     header = schedule.headers.row(0, named=True)
+    _check_charges(header["number"], schedule.charges)
     day = _day(header, schedule.items.to_dicts(), item_id)
     request = RunRequest(
         target_date=day,
@@ -71,6 +73,12 @@ def _payers(state: State, header: Row, links: pl.DataFrame) -> tuple[str, ...]:
     owner = pl.coalesce("invoice_owner_account_number", "account_number").alias("owner")
     owners = collected(state.read("subscriptions", Only(among=numbers)).select(owner))["owner"]
     return tuple(owners.unique().sort())
+
+
+def _check_charges(number: str, links: pl.DataFrame) -> None:
+    if links["is_detached"].all():
+        msg = f"All charges of {number} are detached: `billfold schedule attach {number}` lets it bill them again."
+        raise BillfoldError(msg)
 
 
 def _day(header: Row, items: list[Row], item_id: str | None) -> date:
