@@ -156,7 +156,8 @@ def install_packages(uv: str, groups: str) -> None:
     # exported pins are looked up in the configured index, and their hashes are verified there all the same.
     pins = VENV / "pins.txt"
     export = [uv, "export", "--quiet", "--frozen", "--no-header", "--no-annotate", "--output-file", pins]
-    if not runs(*export, "--dev" if groups == "dev" else "--no-dev"):
+    # Tests need every extra, a plain run none.
+    if not runs(*export, *(["--dev", "--all-extras"] if groups == "dev" else ["--no-dev"])):
         fail("uv could not read uv.lock; see its message above.")
     # The development environment is exact. A plain run leaves alone what else is in .venv.
     install = ["sync"] if groups == "dev" else ["install", "--no-deps", "--requirements"]
