@@ -8,14 +8,29 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from billfold.cli import bills, books, orders, rules, schedules
+from billfold.cli import analysts, bills, books, documents, explain, orders, reports, rules, schedules
 from billfold.cli.common import app, choose
 from billfold.errors import BillfoldError
 
-__all__ = ["app", "bills", "books", "main", "orders", "rules", "schedules"]
+__all__ = [
+    "analysts",
+    "app",
+    "bills",
+    "books",
+    "documents",
+    "explain",
+    "main",
+    "orders",
+    "reports",
+    "rules",
+    "schedules",
+]
 
 
-_ORDER = ("init", "load", "run", "post", "cancel", "retry", "runs", "replay", "verify", "sql", "clean", "migrate")
+_ORDER = (
+    "init", "load", "run", "post", "cancel", "retry", "runs", "explain", "report", "render", "replay", "verify", "sql",
+    "export", "clean", "migrate",
+)  # fmt: skip
 """Commands as a newcomer needs them."""
 
 app.registered_commands.sort(key=lambda c: _ORDER.index(c.callback.__name__ if c.callback else ""))

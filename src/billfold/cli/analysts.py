@@ -1,0 +1,1 @@
+"""Commands for analysts: the book as plain files."""

@@ -1,0 +1,1 @@
+"""`billfold render`: documents to send."""

@@ -1,0 +1,1 @@
+"""`billfold explain`: why a document, item, charge or order line is as it is."""

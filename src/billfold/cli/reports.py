@@ -1,0 +1,1 @@
+"""`billfold report`: a run, for those who look rather than read."""
