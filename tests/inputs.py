@@ -30,6 +30,7 @@ KEY: Final[Mapping[str, str]] = {
     "orders": "order_number",
     "order_line_items": "item_number",
     "sequence_sets": "name",
+    "contacts": "contact",
 }
 """The column that tells the rows of `row` apart."""
 
@@ -42,6 +43,7 @@ VALID: Final[Mapping[str, Mapping[str, str]]] = {
     "orders": {"account_number": "A-1"},
     "order_line_items": {"order_number": "O-1", "account_number": "A-1", "amount_per_unit": "1"},
     "sequence_sets": {"invoice_prefix": "I", "credit_memo_prefix": "C"},
+    "contacts": {"company": "Ray Ltd"},
 }
 """What a row must have besides its key."""
 
@@ -54,6 +56,7 @@ SEED: Final[Mapping[str, Sequence[tuple[str, Mapping[str, str]]]]] = {
     "orders": [("O-1", {})],
     "order_line_items": [("1", {})],
     "sequence_sets": [("Q-1", {})],
+    "contacts": [("Ray", {})],
 }
 """Rows that a book needs so that every reference of a valid row leads somewhere, and every registry has rows."""
 

@@ -14,7 +14,7 @@ from billfold.contracts.documents import (
     ParkedAccounts,
 )
 from billfold.contracts.orders import OrderActions, OrderLineItems, Orders
-from billfold.contracts.parties import Accounts, InvoiceGroups, SequenceSets, Settings
+from billfold.contracts.parties import Accounts, Contacts, InvoiceGroups, SequenceSets, Settings
 from billfold.contracts.progress import ChargeProgress, ChargesToReview, LateUsage, ProcessedUsage
 from billfold.contracts.sales import ProductRatePlanCharges, RatePlanCharges, Subscriptions, Usage
 from billfold.contracts.schedules import InvoiceScheduleCharges, InvoiceScheduleItems, InvoiceSchedules
@@ -31,6 +31,7 @@ INPUTS: Final[Mapping[str, type[Table]]] = {
     "orders": Orders,
     "order_line_items": OrderLineItems,
     "sequence_sets": SequenceSets,
+    "contacts": Contacts,
 }
 """Tables that `billfold load` fills, parents first."""
 

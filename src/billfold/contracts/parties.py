@@ -66,6 +66,42 @@ class Accounts(Table):
         unique = ("account_number",)
 
 
+class Contacts(Table):
+    """Who the names of bill-to and sold-to contacts stand for; printed on documents, never used for billing.
+
+    A name without a row here is printed as it is. Columns are Zuora's contact fields, and the company and tax id.
+    """
+
+    contact: str = key("The contact, as `bill_to_contact` and `sold_to_contact` hold it")
+    company: str = field("The company that is addressed; blank takes the account's name")
+    first_name: str = field("First name of the person addressed")
+    last_name: str = field("Last name of the person addressed")
+    nickname: str = field("Another name of the person")
+    address1: str = field("First line of the address, mostly the street")
+    address2: str = field("Second line of the address")
+    city: str = field("City of the address")
+    county: str = field("County of the address")
+    state: str = field("State or province of the address")
+    postal_code: str = field("Postal or ZIP code, as text")
+    country: str = field("Country of the address, as it is to be printed")
+    work_email: str = field("Business email address")
+    personal_email: str = field("Personal email address")
+    work_phone: str = field("Business phone number")
+    mobile_phone: str = field("Mobile phone number")
+    home_phone: str = field("Home phone number")
+    other_phone: str = field("A further phone number")
+    other_phone_type: str = field("What the further phone is, such as `Work`")
+    fax: str = field("Fax number of the contact")
+    tax_id: str = field("Tax or VAT registration number")
+    tax_region: str = field("Region of a tax engine")
+    description: str = field("A note about the contact")
+
+    class Config(Table.Config):
+        """One row a contact."""
+
+        unique = ("contact",)
+
+
 class SequenceSets(Table):
     """Prefixes and first numbers of documents. A number is the prefix and at least eight digits.
 
