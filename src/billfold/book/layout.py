@@ -11,6 +11,7 @@ from billfold import failpoints
 from billfold.book import lake
 from billfold.book.commits import CONTENTS, add_contents, alone, base_rows, digest_of
 from billfold.book.lake import name
+from billfold.book.views import make_views, missing_views
 from billfold.contracts import TABLES, empty
 from billfold.errors import BookError
 
@@ -40,6 +41,7 @@ def make_catalog(folder: Path) -> None:
     _make_contents(connection)
     for table in TABLES:
         connection.execute(_table_ddl(connection, table))
+    make_views(connection)
     connection.execute("CALL book.set_commit_message('billfold', 'init')")
     connection.execute("COMMIT")
     connection.close()
@@ -55,7 +57,8 @@ def migrate(folder: Path) -> list[str]:
 
     Added tables and columns are read off the contracts; version 2 also remembers how far charges were billed, and
     version 3 records what every commit holds, beginning with what is there now; version 4 has orders, version 5 invoice
-    schedules. Dying in between does no harm: the book stays at its old version, and the command can be given again.
+    schedules. Views are made anew, whatever the version: they hold nothing, and this version's are the ones described.
+    Dying in between does no harm: the book stays at its old version, and the command can be given again.
 
     Raises:
         BookError: there is no book, it is newer, it has drafts of an older version, or the catalog refuses.
@@ -74,9 +77,11 @@ def migrate(folder: Path) -> list[str]:
             if any(said.endswith(" charge_progress") for said, _ in done):
                 done += _progress_of_items(connection, folder)
             done += [_posted_once(said) for said, _ in done if said.endswith("s.posting")]
+            views = [f"added the view {view}" for view in missing_views(connection)]
             connection.execute("BEGIN")
             for _, statement in done:
                 connection.execute(statement)
+            make_views(connection)
             if not connection.execute("SHOW TABLES FROM book.billfold").pl()["name"].is_in(["contents"]).any():
                 _make_contents(connection)
             connection.execute("COMMIT")
@@ -92,7 +97,7 @@ def migrate(folder: Path) -> list[str]:
         raise BookError(msg) from e
     finally:
         connection.close()
-    return [said for said, _ in done]
+    return [*(said for said, _ in done), *views]
 
 
 def _make_contents(connection: duckdb.DuckDBPyConnection) -> None:
