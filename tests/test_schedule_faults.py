@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from inputs import write_rows
-from schedule_books import asked, detached, fee, header, items, rows, run, scheduled, stocked
+from schedule_books import asked, detached, discount, fee, header, items, previewed, rows, run, scheduled, stocked
 
 from billfold.errors import BillfoldError
 from billfold.intake import load
@@ -51,3 +51,18 @@ def test_a_detached_charge_of_another_account_does_not_touch_the_schedule(book: 
     assert receipt.documents.invoice_schedules.height == 0
     run(book, "2024-06-01")
     assert header(book, number)["status"] == "FullyProcessed"
+
+
+def test_discounts_are_credited_in_the_order_in_which_they_were_given(book: Book, tmp_path: Path) -> None:
+    """Every time: the items of the book come in no order of their own, and a run is to give the same bytes."""
+    off = [discount(f"D{n}", 5 + n, *YEAR, "S1") for n in range(6)]
+    stocked(book, tmp_path / "in", [fee("C1", 1200, *YEAR), *off])
+    total = 1200 * (100 - sum(5 + n for n in range(6))) // 100
+    scheduled(book, asked([("2024-02-01", total)]))
+    run(book, "2024-02-01", post=True)
+    load(
+        book, [f"rate_plan_charges={write_rows(tmp_path / 'less.csv', [fee('C1', 1200, '2024-01-01', '2024-07-01')])}"]
+    )
+    for _ in range(5):
+        credits_ = previewed(book, "2024-07-01").documents.credit_memo_items.filter(processing_type="Discount")
+        assert credits_["charge_number"].to_list() == [f"D{n}" for n in range(6)]

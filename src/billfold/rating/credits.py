@@ -228,7 +228,7 @@ def _discounts(rows: pl.DataFrame, items: pl.LazyFrame, discounts: pl.DataFrame,
     """Discounts on the items, credited in step: what is due on `basis` now, less what is left of what was given."""
     wanted = rows["item_id"].drop_nulls().unique().implode()
     of_discounts = items.filter(processing_type="Discount")
-    given = collected(of_discounts.filter(pl.col("applied_to_item_id").is_in(wanted)))
+    given = collected(of_discounts.filter(pl.col("applied_to_item_id").is_in(wanted))).sort("item_id")
     back = collected(of_discounts.filter(pl.col("applied_to_item_id").is_in(given["item_id"].implode())))
     sums = back.group_by(item_id="applied_to_item_id").agg(back=pl.col("amount").sum())
     left = given.join(sums, on="item_id", how="left", maintain_order="left").select(

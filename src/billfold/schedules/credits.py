@@ -28,7 +28,8 @@ def credited(
     these schedules that count, amounts signed as owed. Lines have amount in 1/10,000; discounts also `of`, the item
     whose credit they belong to.
     """
-    known = items.with_columns(amount=ten_thousandths(pl.col("amount")))
+    # Cents fall to discounts in this order, and items come from the book in any.
+    known = items.with_columns(amount=ten_thousandths(pl.col("amount"))).sort("invoice_item_id")
     off = _discounts_left(known)
     left = _items_left(known, off, links)
     taken = _taken(left, credits_)

@@ -153,7 +153,9 @@ def _plain(amount: Decimal) -> str:
 def _steps(headers: pl.DataFrame, items: pl.DataFrame, money: Money) -> dict[str, OrderError]:
     """Amounts that the currency does not have."""
     step = pl.col("currency").replace_strict(money.steps(), return_dtype=pl.Int128)
-    told = items.join(headers.select("currency", number_="number"), left_on=SCHEDULE, right_on="number_")
+    told = items.join(
+        headers.select("currency", number_="number"), left_on=SCHEDULE, right_on="number_", maintain_order="left"
+    )
     odd = told.filter(pl.col("status") != "Processed", ten_thousandths(pl.col("amount")) % step != 0)
     return {
         number: OrderError(
