@@ -68,7 +68,7 @@ def replay(book: Book, bill_run_number: str, *, progress: Progress = silent) -> 
     _refuse_unknown(run, recorded)
     head = book.head(run["snapshot_id"])
     as_posted = _was_posted_at_once(book, run)
-    ordered = _ordered(State(book, head), recorded)
+    ordered = ordered_before(State(book, head), recorded)
     state = State(book, head).after(ordered)
     receipt, _ = made(state, RunRequest.model_validate_json(run["request"]), post=as_posted, progress=progress)
     changes = merged([*ordered, *receipt.changes()])
@@ -81,8 +81,11 @@ def replay(book: Book, bill_run_number: str, *, progress: Progress = silent) -> 
     return Replay(bill_run_number, head.snapshot_id, tuple(tables))
 
 
-def _ordered(state: State, recorded: pl.DataFrame) -> list[Change]:
-    """What orders that were committed together with their run changed before it: the run read that too."""
+def ordered_before(state: State, recorded: pl.DataFrame) -> list[Change]:
+    """What orders that were committed together with their run changed before it: the run read that too.
+
+    `state` is the book at the run's snapshot, `recorded` the record of what the run's commit did.
+    """
     given = recorded.filter(pl.col("table_name").is_in(CHANGED))
     changes = [
         Change(

@@ -25,6 +25,9 @@ _OF_LINES: Final = (
     "line", "amount", "currency", "charge_type", "service_start_date", "subscription_number", "rate_plan_name",
     "subscriber",
 )  # fmt: skip
+_OF_STEPS: Final = (
+    "line", "charge_number", "segment", "charge_name", "percentage", "is_stacked", "off_of", "percent", "wide", "off",
+)  # fmt: skip
 _HUNDRED: Final = pl.lit(100, dtype=WIDE)
 
 
@@ -38,15 +41,26 @@ def discounts_on(
     zero, which add something, make positive ones. With `only`, pairs of line, charge_number and segment, no others
     count.
     """
+    steps = discount_steps(lines, discounts, money, only)
+    return steps.select("line", "charge_number", "segment", "charge_name", amount=-pl.col("off"))
+
+
+def discount_steps(
+    lines: pl.DataFrame, discounts: pl.DataFrame, money: Money, only: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """The same with how each amount comes about: `percentage`, what it is taken of (`off_of`), and `off`.
+
+    Of stacked discounts `percent` is what all up to this one take together; of others, their own percentage. `wide` is
+    that share before rounding.
+    """
     applied = _applied(lines, discounts, only)
     if applied.is_empty():
-        return applied.select("line", "charge_number", "segment", "charge_name", amount=pl.lit(None, dtype=AMOUNT))
+        return _no_steps(applied).drop("nth")
     stacked = _stacked(applied.filter("is_stacked"), money)
     taken = stacked.group_by("line").agg(taken=pl.col("off").sum().cast(WIDE))
     rest = applied.filter(~pl.col("is_stacked")).join(taken, on="line", how="left", maintain_order="left")
     compound = _compound(rest, money)
-    both = pl.concat([stacked, compound.select(stacked.columns)]).sort("line", "nth")
-    return both.select("line", "charge_number", "segment", "charge_name", amount=-pl.col("off"))
+    return pl.concat([stacked, compound]).sort("line", "nth").drop("nth")
 
 
 def _applied(lines: pl.DataFrame, discounts: pl.DataFrame, only: pl.DataFrame | None) -> pl.DataFrame:
@@ -84,11 +98,10 @@ def _applied(lines: pl.DataFrame, discounts: pl.DataFrame, only: pl.DataFrame | 
 def _stacked(applied: pl.DataFrame, money: Money) -> pl.DataFrame:
     """Stacked discounts add up before they are taken: each takes what all up to it take together, less the others."""
     together = pl.min_horizontal(pl.col("percentage").cum_sum().over("line").cast(WIDE), _HUNDRED)
-    wide = applied.with_columns(wide=pl.col("off_of") * together / _HUNDRED)
+    wide = applied.with_columns(percent=together, wide=pl.col("off_of") * together / _HUNDRED)
     so_far = wide.with_columns(so_far=money.rounded(pl.col("wide")))
-    return so_far.with_columns(off=pl.col("so_far") - pl.col("so_far").shift(1).over("line").fill_null(0)).select(
-        "line", "nth", "charge_number", "segment", "charge_name", pl.col("off").cast(AMOUNT)
-    )
+    off = (pl.col("so_far") - pl.col("so_far").shift(1).over("line").fill_null(0)).cast(AMOUNT)
+    return so_far.with_columns(off=off).select("nth", *_OF_STEPS)
 
 
 def _compound(applied: pl.DataFrame, money: Money) -> pl.DataFrame:
@@ -103,9 +116,16 @@ def _compound(applied: pl.DataFrame, money: Money) -> pl.DataFrame:
         wide = pl.max_horizontal("left", pl.lit(0, dtype=WIDE)) * pl.col("percentage").cast(WIDE) / _HUNDRED
         now = waiting.filter(first).with_columns(wide=wide)
         now = now.with_columns(off=money.rounded(pl.col("wide")))
-        done.append(now)
+        percent = pl.col("percentage").cast(WIDE)
+        done.append(now.with_columns(off_of="left", percent=percent).select("nth", *_OF_STEPS))
         rest = waiting.filter(~first).join(now.select("line", "off"), on="line", how="left", maintain_order="left")
         waiting = rest.with_columns(place=pl.col("place") - 1, left=pl.col("left") - pl.col("off").cast(WIDE)).drop(
             "off"
         )
-    return pl.concat(done) if done else applied.with_columns(off=pl.lit(None, dtype=AMOUNT))
+    return pl.concat(done) if done else _no_steps(applied)
+
+
+def _no_steps(applied: pl.DataFrame) -> pl.DataFrame:
+    """Steps of no discounts."""
+    none = {"percent": pl.lit(None, dtype=WIDE), "wide": pl.lit(None, dtype=WIDE), "off": pl.lit(None, dtype=AMOUNT)}
+    return applied.with_columns(**none).select("nth", *_OF_STEPS)

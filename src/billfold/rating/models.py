@@ -62,25 +62,8 @@ def _unrated_record(prerated: pl.Expr) -> pl.Expr:
 def _tiered(rows: pl.DataFrame) -> pl.DataFrame:
     """Models with tiers. Rows meet the tiers of their list, and what the tiers make of the units is added up."""
     numbered = rows.with_row_index("of_row")
-    met = numbered.select(
-        "of_row", "charge_model", "tiers", "multiplier", "overage_price", units=_number("units")
-    ).join(_tier_rows(rows), on="tiers", how="left", maintain_order="left")
-    below = pl.col("is_first") & (pl.col("units") >= 0) & (pl.col("lower") == 0) & pl.col("from_zero")
-    reached = (pl.col("units") > pl.col("lower")) | below
-    inside = reached & (pl.col("upper").is_null() | (pl.col("units") <= pl.col("upper")))
-    within = pl.min_horizontal("units", "upper") - pl.col("lower")
-    flat, volume = pl.col("is_flat"), pl.col("charge_model") == "Volume"
-    over = (pl.col("charge_model") == "TieredWithOverage") & pl.col("is_last") & (pl.col("units") > pl.col("upper"))
-    priced = pl.when(volume).then("units").otherwise(pl.max_horizontal(within, _ZERO))
-    counts = pl.when(volume).then(inside).otherwise(reached)
-    amount = pl.when(flat).then("price").otherwise(_product(priced, pl.col("price")))
-    beyond = _product(pl.col("units") - pl.col("upper"), _number("overage_price"))
     of_rows = (
-        met.with_columns(
-            part=pl.when(counts).then(amount).otherwise(_ZERO) + pl.when(over).then(beyond).otherwise(_ZERO),
-            held=inside | over,
-            unit_price=pl.when(volume & inside & ~flat).then("price"),
-        )
+        tier_parts(numbered)
         .group_by("of_row", maintain_order=True)
         .agg(
             pl.col("unit_price").drop_nulls().first(),
@@ -99,6 +82,35 @@ def _tiered(rows: pl.DataFrame) -> pl.DataFrame:
             trouble=pl.when(~pl.col("held").fill_null(value=False)).then(pl.format("no tier holds {} units", units)),
         )
         .drop("of_row", "held")
+    )
+
+
+def tier_parts(numbered: pl.DataFrame) -> pl.DataFrame:
+    """A row a row (`of_row`) and tier: (lower, upper], price, is_flat, units, and what the tier makes of them.
+
+    `part` is its amount, `priced` how many units it prices, `counts` whether it prices any, `over` whether units
+    beyond it, the last one, are priced too; `held` says that it holds the last unit.
+    """
+    met = numbered.select(
+        "of_row", "charge_model", "tiers", "multiplier", "overage_price", units=_number("units")
+    ).join(_tier_rows(numbered), on="tiers", how="left", maintain_order="left")
+    below = pl.col("is_first") & (pl.col("units") >= 0) & (pl.col("lower") == 0) & pl.col("from_zero")
+    reached = (pl.col("units") > pl.col("lower")) | below
+    inside = reached & (pl.col("upper").is_null() | (pl.col("units") <= pl.col("upper")))
+    within = pl.min_horizontal("units", "upper") - pl.col("lower")
+    flat, volume = pl.col("is_flat"), pl.col("charge_model") == "Volume"
+    over = (pl.col("charge_model") == "TieredWithOverage") & pl.col("is_last") & (pl.col("units") > pl.col("upper"))
+    priced = pl.when(volume).then("units").otherwise(pl.max_horizontal(within, _ZERO))
+    counts = pl.when(volume).then(inside).otherwise(reached)
+    amount = pl.when(flat).then("price").otherwise(_product(priced, pl.col("price")))
+    beyond = _product(pl.col("units") - pl.col("upper"), _number("overage_price"))
+    return met.with_columns(
+        part=pl.when(counts).then(amount).otherwise(_ZERO) + pl.when(over).then(beyond).otherwise(_ZERO),
+        held=inside | over,
+        unit_price=pl.when(volume & inside & ~flat).then("price"),
+        priced=priced,
+        counts=counts,
+        over=over,
     )
 
 

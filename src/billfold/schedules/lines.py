@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -30,9 +30,43 @@ _ITEM: Final = [SCHEDULE, "item_id"]
 
 def scheduled(carriers: Carriers, target: date | None, money: Money) -> Rated:
     """What due schedules owe up to the target date; without one, the next item of each, whenever it is due."""
+    working = sharing(carriers, target, money)
+    if working is None:
+        return Rated.none()
+    due, charges, chosen, taken = working.due, working.charges, working.chosen, working.taken
+    troubles = [*_absent(due, charges), *_unpriced(working.units, charges), *_split(working.lines)]
+    after = _after(due, working.now, chosen, taken, money)
+    attached = due.charges.filter(~pl.col("is_detached"))
+    return replace(
+        Rated.none(),
+        lines=working.lines,
+        troubles=pl.concat([TROUBLE.to_frame(), *troubles]),
+        schedules=Executed(after, _payers(attached, charges), chosen["item_id"]),
+    )
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """How lines of schedules come about: schedules as they were `due` and stand `now`, and their charges and units.
+
+    `chosen` are the items that bill, with amounts; `taken` and `parts` what they take of the units, and on which days.
+    """
+
+    due: Schedules
+    now: Schedules
+    charges: pl.DataFrame
+    units: Units
+    chosen: pl.DataFrame
+    taken: Consumed
+    parts: pl.DataFrame
+    lines: pl.DataFrame
+
+
+def sharing(carriers: Carriers, target: date | None, money: Money) -> Sharing | None:
+    """What due schedules owe, and how it comes about; None if none of them has charges among these carriers."""
     due, charges = _present(carriers)
     if due.headers.is_empty():
-        return Rated.none()
+        return None
     attached = due.charges.filter(~pl.col("is_detached"))
     units = units_of(attached, charges, carriers.discounts, money)
     links = with_actual(due.charges, units.units)
@@ -40,16 +74,9 @@ def scheduled(carriers: Carriers, target: date | None, money: Money) -> Rated:
     chosen = _chosen(headers, items, target)
     taken = consumed(units.units, _billed(attached, units.units, headers), chosen, money)
     lines = _Lines(headers, charges, units, money)
-    found = [*lines.of_parts(_parts(taken, units, chosen, items, money)), *lines.of_credits(taken, links, carriers)]
-    together = _numbered(found)
-    troubles = [*_absent(due, charges), *_unpriced(units, charges), *_split(together)]
-    after = _after(due, Schedules(headers, items, links), chosen, taken, money)
-    return replace(
-        Rated.none(),
-        lines=together,
-        troubles=pl.concat([TROUBLE.to_frame(), *troubles]),
-        schedules=Executed(after, _payers(attached, charges), chosen["item_id"]),
-    )
+    parts = _parts(taken, units, chosen, items, money)
+    together = _numbered([*lines.of_parts(parts), *lines.of_credits(taken, links, carriers)])
+    return Sharing(due, Schedules(headers, items, links), charges, units, chosen, taken, parts, together)
 
 
 def with_actual(links: pl.DataFrame, units: pl.DataFrame) -> pl.DataFrame:

@@ -7,7 +7,7 @@ never bills a guess.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -23,7 +23,7 @@ from billfold.rating.usage import Used, with_usage, without_usage
 from billfold.schedules.lines import scheduled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
     from billfold.lines import Carriers
@@ -38,14 +38,35 @@ _OF_PROGRESS: Final = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Working:
+    """How lines come about: the charge segments, and what is owed for `periods`, given `back`, and `ordered`.
+
+    `lines` are all lines with their discounts, those without an amount too; `too_large` are all of the latter.
+    """
+
+    target: date
+    charges: pl.DataFrame
+    used: Used
+    periods: pl.DataFrame
+    back: Credits
+    ordered: pl.DataFrame
+    lines: pl.DataFrame
+    too_large: pl.DataFrame
+
+
 def rate(carriers: Carriers, request: RunRequest, settings: Mapping[str, str], currencies: Sequence[str]) -> Rated:
     """Everything owed up to the target date, inclusive, priced and rounded once."""
     money = Money(settings, currencies)
-    by_target = _by_target(carriers, request.target_date)
-    parts = [_rated(some, target, settings, money) for target, some in by_target]
+    parts = [_rated(working) for working in workings(carriers, request, money)]
     if carriers.schedules.headers.height:
         parts.append(scheduled(carriers, None if request.schedules else request.target_date, money))
     return parts[0] if len(parts) == 1 else Rated.joined(parts)
+
+
+def workings(carriers: Carriers, request: RunRequest, money: Money) -> Iterator[Working]:
+    """How lines come about that are no schedule's, by the day up to which their charges are billed."""
+    return (_working(some, target, money) for target, some in _by_target(carriers, request.target_date))
 
 
 def _by_target(carriers: Carriers, target: date) -> list[tuple[date, Carriers]]:
@@ -62,25 +83,32 @@ def _by_target(carriers: Carriers, target: date) -> list[tuple[date, Carriers]]:
     return [(target, first), *((day, replace(others, charges=part)) for day, part in found.items())]
 
 
-def _rated(carriers: Carriers, target: date, settings: Mapping[str, str], money: Money) -> Rated:
+def _rated(working: Working) -> Rated:
     """What charges and order lines owe."""
+    lines, charges = working.lines.filter(pl.col("amount").is_not_null()), working.charges
+    troubles = [*_unrated(charges, working.target), *_unpriced(working.periods), _too_large(working.too_large)]
+    return Rated(
+        lines.select(LINE.names()),
+        pl.concat(troubles),
+        working.used.processed.select(pl.col(c).cast(t) for c, t in USED.items()),
+        _progress(charges, working.periods, working.back),
+    )
+
+
+def _working(carriers: Carriers, target: date, money: Money) -> Working:
+    """What charges and order lines owe, and how it comes about."""
+    settings = money.settings
     charges = with_spans(carriers.charges).with_row_index("row")
     used = _used(due(charges, target, settings), charges, carriers, settings)
     periods = with_amounts(used.periods, money)
     back = credits_of(charges, carriers.items, carriers.discounts, target, money)
     ordered = _order_lines(carriers.order_lines, target, money)
-    found = (ordered, _charge_lines(periods, charges), _credit_lines(back, money))
+    found = (_lines(ordered), _charge_lines(periods, charges), _credit_lines(back, money))
     regular = pl.concat([f.filter(pl.col("amount").is_not_null()) for f in found])
     new = regular.height - found[-1]["amount"].count()
     lines = _with_discounts(regular.with_row_index("line"), new, back, carriers.discounts, money)
-    too_large = [f.filter(pl.col("amount").is_null()) for f in (*found, lines)]
-    troubles = [*_unrated(charges, target), *_unpriced(periods), _too_large(pl.concat(too_large))]
-    return Rated(
-        lines.filter(pl.col("amount").is_not_null()).select(LINE.names()),
-        pl.concat(troubles),
-        used.processed.select(pl.col(c).cast(t) for c, t in USED.items()),
-        _progress(charges, periods, back),
-    )
+    too_large = pl.concat(f.filter(pl.col("amount").is_null()) for f in (*found, lines))
+    return Working(target, charges, used, periods, back, ordered, lines, too_large)
 
 
 def _used(periods: pl.DataFrame, charges: pl.DataFrame, carriers: Carriers, settings: Mapping[str, str]) -> Used:
@@ -98,7 +126,10 @@ def _used(periods: pl.DataFrame, charges: pl.DataFrame, carriers: Carriers, sett
 
 
 def _order_lines(carriers: pl.DataFrame, target: date, money: Money) -> pl.DataFrame:
-    """Order line items sent to billing whose target date has come (spec/bill_run.md O3, O6); returns owe a minus."""
+    """Order line items sent to billing whose target date has come (spec/bill_run.md O3, O6); returns owe a minus.
+
+    `exact` is the amount before it is rounded.
+    """
     start = pl.coalesce("transaction_start_date", "transaction_date", "bill_target_date")
     lines = carriers.filter(pl.col("item_state") == "SentToBilling", pl.col("bill_target_date") <= target).with_columns(
         source_type=pl.lit("OrderLineItem"),
@@ -112,7 +143,8 @@ def _order_lines(carriers: pl.DataFrame, target: date, money: Money) -> pl.DataF
     quantity, price = pl.col("quantity"), pl.col("unit_price")
     fits = (quantity.cast(pl.Float64) * price.cast(pl.Float64)).abs() < float(AMOUNT_LIMIT)
     wide = pl.when(fits).then(quantity).otherwise(0).cast(WIDE) * pl.when(fits).then(price).cast(WIDE)
-    return _lines(lines.with_columns(amount=money.rounded(pl.when("is_return").then(-wide).otherwise(wide))))
+    exact = lines.with_columns(exact=pl.when("is_return").then(-wide).otherwise(wide))
+    return exact.with_columns(amount=money.rounded(pl.col("exact")))
 
 
 def _discounted() -> pl.Expr:
