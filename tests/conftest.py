@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -89,6 +90,22 @@ def examples() -> Path:
 @pytest.fixture(scope="session")
 def online_retail() -> Path:
     return ROOT / "data" / "online_retail"
+
+
+@pytest.fixture(scope="session")
+def billed_retail(tmp_path_factory: pytest.TempPathFactory, online_retail: Path) -> Path:
+    """A folder with the sample book, loaded, billed and posted; made once for all processes. Copy it to change it."""
+    root = tmp_path_factory.getbasetemp()
+    shared = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "retail"
+    shared.mkdir(exist_ok=True)
+    day = ("--target-date", "2010-12-31", "--invoice-date", "2010-12-31")
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "done").exists():
+            assert [run_cli(shared, *c).code for c in (["init"], ["load", online_retail])] == [0, 0]
+            assert run_cli(shared, "run", *day, "--post").code == 3  # the adjustments are parked
+            (shared / "done").touch()
+    return shared / "book"
 
 
 @pytest.fixture
