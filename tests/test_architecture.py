@@ -15,8 +15,16 @@ HOMES: Final = {
     "duckdb": ("book/", "verify.py"),
     "pandera": ("contracts/", "intake/conform.py", "steps/validate.py"),
     "typer": ("cli/", "console.py", "printing.py"),
-    "rich": ("console.py", "printing.py", "proofs.py", "orders/paper.py", "schedules/paper.py"),
-    "pyarrow": ("book/lake.py", "intake/files.py"),
+    "rich": (
+        "console.py",
+        "printing.py",
+        "proofs.py",
+        "night/paper.py",
+        "orders/paper.py",
+        "schedules/paper.py",
+        "whatif/paper.py",
+    ),
+    "pyarrow": ("book/lake.py", "book/plain.py", "intake/files.py"),
     "pydantic": ("requests.py", "grouping.py", "orders/fields.py", "orders/parsing.py", *_MODELS),
 }
 

@@ -162,10 +162,10 @@ def _show_late(console: Console, receipt: Receipt) -> None:
 
 
 def _show_parked(console: Console, receipt: Receipt) -> None:
-    _show_parked_rows(console, receipt.documents.parked_accounts)
+    show_parked(console, receipt.documents.parked_accounts)
 
 
-def _show_parked_rows(console: Console, parked: pl.DataFrame) -> None:
+def show_parked(console: Console, parked: pl.DataFrame) -> None:
     if parked.is_empty():
         return
     table = table_of("account", "step", "reason", title="Parked accounts")
@@ -270,7 +270,7 @@ def show_one_run(run: pl.DataFrame, parked: pl.DataFrame, *, as_json: bool) -> N
     for currency, both in sums.items():
         out.print(f"{currency}: {money(both['invoices'])} invoiced, {money(both['credit_memos'])} credited")
     out.print(f"request: {json.dumps(row['request'])}\n", soft_wrap=True)
-    _show_parked_rows(out, parked)
+    show_parked(out, parked)
 
 
 def _parsed(row: Mapping[str, Any]) -> dict[str, Any]:

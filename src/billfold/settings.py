@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import tomllib
+from datetime import UTC, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import polars as pl
 
-from billfold.book import Book, Change, Commit
+from billfold.book import Book, Change, Commit, State
 from billfold.ceilings import CEILING, NO_CEILING
 from billfold.contracts.base import NAME
 from billfold.errors import BillfoldError
@@ -37,8 +39,9 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "usage_without_records": ("bill", "skip"),
     "credit_wording": ("yes", "no"),
     "change_ceiling": ("none",),
+    "time_zone": ("UTC",),
 }
-"""Settings with their values, the default first. `change_ceiling` may be a percentage too."""
+"""Settings with their values, the default first. `change_ceiling` and `time_zone` may be others too (`_FREE`)."""
 
 _INCREMENT: Final = "rounding_increment."
 _DECIMALS: Final = "uom_decimals."
@@ -52,6 +55,7 @@ _FREE: Final[Mapping[str, str]] = {
     CEILING: "none, or an amount",
     PREFIX: "Net 30, Due Upon Receipt, EOM, Net 30 EOM, Prox 20 Cutoff 12 Months 2",
     "change_ceiling": "none, or a percentage",
+    "time_zone": "UTC, or an IANA name such as Europe/Berlin",
 }
 """What settings may be that have no list of values, for people."""
 
@@ -68,6 +72,20 @@ def show(book: Book) -> dict[str, str]:
     return current(collected(book.read("settings")))
 
 
+def time_zone(book: Book) -> tzinfo:
+    """The zone that decides what day it is for a book.
+
+    Raises:
+        BillfoldError: this machine does not know the zone.
+    """
+    name = show(book)["time_zone"]
+    try:
+        return UTC if name == "UTC" else ZoneInfo(name)
+    except ZoneInfoNotFoundError as e:
+        msg = f"This machine does not know the book's time_zone {name}: install its time zone data (tzdata)."
+        raise BillfoldError(msg) from e
+
+
 def allowed(name: str) -> tuple[str, ...]:
     """What a setting may be, for people."""
     prefix = name[: name.find(".") + 1]
@@ -81,16 +99,24 @@ def change(book: Book, assignments: Mapping[str, str]) -> dict[str, str]:
     Raises:
         BillfoldError: a name or value is not one of those allowed.
     """
-    head = book.head()
-    checked = dict(_checked(name, str(value)) for name, value in assignments.items())
-    before = show(book)
-    rows = pl.DataFrame(
-        {"name": list(checked), "value": list(checked.values())}, schema={"name": pl.String, "value": pl.String}
-    )
-    rows = rows.filter(pl.Series([before.get(n) != v for n, v in checked.items()], dtype=pl.Boolean)).sort("name")
-    if rows.height:
-        book.commit(head, Commit("settings", [Change("settings", rows, replace=True)]))
+    state = State.of(book)
+    changes = changing(state, assignments)
+    if changes:
+        book.commit(state.head, Commit("settings", changes))
     return show(book)
+
+
+def changing(state: State, assignments: Mapping[str, str]) -> list[Change]:
+    """What `change` would change at a state of the book: nothing, or rows of `settings` with other values.
+
+    Raises:
+        BillfoldError: a name or value is not one of those allowed.
+    """
+    checked = dict(_checked(name, str(value)) for name, value in assignments.items())
+    before = current(collected(state.read("settings")))
+    other = sorted((n, v) for n, v in checked.items() if before.get(n) != v)
+    rows = pl.DataFrame(other, schema={"name": pl.String, "value": pl.String}, orient="row")
+    return [Change("settings", rows, replace=True)] if other else []
 
 
 def parse(arguments: Sequence[str]) -> dict[str, str]:
@@ -131,6 +157,8 @@ def _checked(name: str, value: str) -> tuple[str, str]:
         return name, _checked_increment(name, value)
     if name.startswith(CEILING) or name == "change_ceiling":
         return name, _checked_ceiling(name, value)
+    if name == "time_zone":
+        return name, _checked_zone(value)
     if name.startswith(PREFIX):
         return PREFIX + " ".join(name.removeprefix(PREFIX).split()), _checked_term(name, value)
     choices = CHOICES.get(name)
@@ -160,6 +188,15 @@ def _checked_term(name: str, value: str) -> str:
     """What a payment term of that name means."""
     if not name.removeprefix(PREFIX).strip() or meaning(value) is None:
         msg = f"{name} can't be {value!r}: it is a payment term's name and what it means, such as {_FREE[PREFIX]}."
+        raise BillfoldError(msg)
+    return value
+
+
+def _checked_zone(value: str) -> str:
+    """A time zone by its IANA name; UTC needs no data."""
+    if value not in (known := available_timezones() | {"UTC"}):
+        hint = nearest(value, known)
+        msg = f"The setting time_zone can't be {value!r}{hint}: it is {_FREE['time_zone']}."
         raise BillfoldError(msg)
     return value
 

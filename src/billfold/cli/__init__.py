@@ -28,8 +28,8 @@ __all__ = [
 
 
 _ORDER = (
-    "init", "load", "run", "post", "cancel", "retry", "runs", "explain", "report", "render", "replay", "verify", "sql",
-    "export", "clean", "migrate",
+    "init", "load", "run", "post", "cancel", "retry", "night", "runs", "explain", "report", "render", "replay",
+    "verify", "sql", "views", "export", "clean", "migrate",
 )  # fmt: skip
 """Commands as a newcomer needs them."""
 

@@ -1,6 +1,8 @@
-"""Commands about bill runs: made, posted, canceled, retried, replayed, listed."""
+"""Commands about bill runs: made, posted, canceled, retried, replayed, listed; and whole nights of them."""
 
-from datetime import datetime
+from contextlib import suppress
+from datetime import date, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +18,7 @@ from billfold.cli.common import (
     CycleDay,
     Executor,
     InvoiceDate,
+    Log,
     NoCeilings,
     Post,
     Run,
@@ -24,7 +27,7 @@ from billfold.cli.common import (
     book_folder,
     today,
 )
-from billfold.errors import BillfoldError
+from billfold.errors import BillfoldError, InputError
 
 
 @app.command()
@@ -90,8 +93,8 @@ def post(
     from billfold.lifecycle import post as post_run
 
     with Book(book_folder()) as book:
-        date = invoice_date.date() if invoice_date else None
-        receipt = post_run(book, run_number, documents=tuple(document or ()), invoice_date=date)
+        day = invoice_date.date() if invoice_date else None
+        receipt = post_run(book, run_number, documents=tuple(document or ()), invoice_date=day)
     printing.show_posted(receipt, as_json=as_json)
 
 
@@ -134,6 +137,53 @@ def replay(run_number: Run, *, as_json: AsJson = False) -> None:
     proofs.show_replay(replayed, as_json=as_json)
     if not replayed.holds:
         raise typer.Exit(1)
+
+
+@app.command()
+def night(
+    target_date: Annotated[
+        str, typer.Option(metavar="DATE|today", help="Bill everything owed up to this day; it is on the documents too.")
+    ],
+    inbox: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Load what is new in this folder first.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write the run's report into this folder.")
+    ] = None,
+    log: Log = None,
+    *,
+    post: Annotated[bool, typer.Option("--post", help="Make the documents final, earlier nights' too.")] = False,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Don't prove the promises before posting.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Load, run, verify, post and report: what has to be done every night, once."""
+    from billfold.book import Book
+    from billfold.events import journal
+    from billfold.night import night as whole_night
+    from billfold.night import paper
+    from billfold.night.steps import today as today_of
+    from billfold.printing import show_faults, working
+
+    day = _day(target_date)
+    with Book(book_folder()) as book, working("night") as progress:
+        try:
+            done = whole_night(
+                book, day or today_of(book), inbox=inbox, post=post, verify=not no_verify, reports=report,
+                journal=journal(log), progress=progress,
+            )  # fmt: skip
+        except InputError as e:
+            show_faults(e)
+            raise
+    paper.show(done, as_json=as_json)
+    if done.exit_code:
+        raise typer.Exit(done.exit_code)
+
+
+def _day(word: str) -> date | None:
+    """A day as it was typed; None for today, which is the book's to know."""
+    if word.lower() == "today":
+        return None
+    with suppress(ValueError):
+        return date.fromisoformat(word)
+    raise typer.BadParameter(f"--target-date can't be {word!r}: it is a day such as 2024-02-29, or today.")
 
 
 @app.command()

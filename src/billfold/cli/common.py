@@ -57,6 +57,13 @@ Post = Annotated[bool, typer.Option("--post", help="Make the documents final at 
 NoCeilings = Annotated[
     bool, typer.Option("--no-ceilings", help="Bill whatever the settings' ceilings say, once someone has looked.")
 ]
+Log = Annotated[
+    str | None,
+    typer.Option(
+        "--log", envvar="BILLFOLD_LOG", help="Add a line of JSON a step to this file; - is standard error.",
+        metavar="FILE|-",
+    ),
+]  # fmt: skip
 EXIT_PARKED = 3
 
 

@@ -34,10 +34,11 @@ class Loaded:
     changed: int
 
 
-def load(book: Book, arguments: Sequence[str], *, progress: Progress = silent) -> list[Loaded]:
+def load(book: Book, arguments: Sequence[str], *, source: str = "", progress: Progress = silent) -> list[Loaded]:
     """Load folders or `table=FILE` arguments; all of them or nothing.
 
-    A row replaces the row with its key. Columns that a file does not have keep what the book has.
+    A row replaces the row with its key. Columns that a file does not have keep what the book has. What the files are
+    known as, their `source`, becomes part of the commit's message.
 
     Raises:
         InputError: rows break a contract or refer to nothing; it holds every fault.
@@ -59,7 +60,8 @@ def load(book: Book, arguments: Sequence[str], *, progress: Progress = silent) -
     ]
     changes += review(state, changed)
     if changes:
-        book.commit(state.head, Commit(f"load {', '.join(t for t, rows in changed.items() if rows.height)}", changes))
+        message = f"load {', '.join(t for t, rows in changed.items() if rows.height)}{source and f' from {source}'}"
+        book.commit(state.head, Commit(message, changes))
     return [_receipt(table, paths[table], merged[table], changed[table]) for table in paths]
 
 
