@@ -12,6 +12,7 @@ PACKAGE: Final = Path(__file__).parents[1] / "src" / "billfold"
 FILES: Final = sorted(PACKAGE.rglob("*.py"))
 _MODELS: Final = ("orders/models.py", "orders/action_models.py", "orders/charge_models.py", "schedules/models.py")
 HOMES: Final = {
+    "typst": ("render/engine.py",),
     "duckdb": ("book/", "verify.py"),
     "pandera": ("contracts/", "intake/conform.py", "steps/validate.py"),
     "typer": ("cli/", "console.py", "printing.py"),
