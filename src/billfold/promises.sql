@@ -7,7 +7,7 @@
 -- it: $snapshot, but $after for a run that was committed together with its orders, whose changes it read too. $links is a
 -- query for the charges of schedules at $snapshot, $parts one for their items at $after; they give no rows where the book
 -- could have none yet. Queries that name $table are asked once for each table. $now is the newest snapshot; `files_now` has the data files with their hashes
--- as they are.
+-- as they are, `own_views` the views and macros of this version.
 -- Rows of one run are looked up between BR-00000007- and BR-00000007. (the point follows the hyphen), so that the files
 -- of other runs need not be read. Money and quantities are compared as whole numbers, of 10,000ths and of 10^-9.
 
@@ -1204,7 +1204,7 @@ WHERE c.file IS NOT NULL AND f.sha256 IS DISTINCT FROM c.sha256
 
 -- promise: unchanged: tables
 -- No table or column of the book was dropped, renamed or given another type, and nothing stands in for a table or for one
--- of the functions that these queries call.
+-- of the functions that these queries call: views are billfold's own, and as it makes them.
 SELECT 'the column ' || t.table_name || '.' || c.column_name || ' was dropped, renamed or changed' AS broken
 FROM __ducklake_metadata_book.ducklake_column c JOIN __ducklake_metadata_book.ducklake_table t USING (table_id)
 WHERE c.end_snapshot IS NOT NULL
@@ -1212,9 +1212,15 @@ UNION ALL
 SELECT 'the table ' || table_name || ' was dropped or renamed'
 FROM __ducklake_metadata_book.ducklake_table WHERE end_snapshot IS NOT NULL
 UNION ALL
-SELECT 'the view ' || view_name || ' is none of billfold''s' FROM __ducklake_metadata_book.ducklake_view
-UNION ALL
-SELECT 'the macro ' || macro_name || ' is none of billfold''s' FROM __ducklake_metadata_book.ducklake_macro
+SELECT concat('the ', kind, ' ', name, ' is none of billfold''s, or not as it makes it')
+FROM (SELECT 'view' AS kind, view_name AS name, sql, end_snapshot FROM __ducklake_metadata_book.ducklake_view
+      UNION ALL
+      SELECT 'macro', macro_name, sql, end_snapshot
+      FROM __ducklake_metadata_book.ducklake_macro JOIN __ducklake_metadata_book.ducklake_macro_impl USING (macro_id)) v
+LEFT JOIN own_views o USING (kind, name)
+WHERE o.sql IS NULL
+   OR v.end_snapshot IS NULL
+      AND json_deserialize_sql(json_serialize_sql(v.sql)) <> json_deserialize_sql(json_serialize_sql(o.sql))
 
 -- promise: unchanged: chains
 -- The record of what was committed hangs together: each link follows from the one before it, the book's digest from the last

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 import polars as pl
 
+from billfold.book import definitions
 from billfold.book.lake import DATA, name, sentence, sha256, text
 from billfold.contracts import TABLES, keys
 
@@ -293,9 +294,12 @@ class _Asking:
         return found
 
     def _of_book(self, promise: Promise) -> Mapping[str, str]:
-        """What whole-book queries need: the newest snapshot, and perhaps the files as they are."""
+        """What whole-book queries need: the newest snapshot, and perhaps the files or the views as they are to be."""
         if "files_now" in promise.query:
             self._hash_files()
+        if "own_views" in promise.query:
+            own = pl.DataFrame(definitions(), schema=["kind", "name", "sql"], orient="row")
+            self.cursor.register("own_views", own.to_arrow())
         newest = self.cursor.execute("FROM ducklake_current_snapshot('book')").fetchall()
         return {"now": str(int(newest[0][0]))}
 

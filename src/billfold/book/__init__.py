@@ -7,6 +7,7 @@ from billfold.book.layout import SCHEMA_VERSION, migrate
 from billfold.book.orphans import clean, orphans
 from billfold.book.state import State
 from billfold.book.store import Book
+from billfold.book.views import definitions
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -16,6 +17,7 @@ __all__ = [
     "Head",
     "State",
     "clean",
+    "definitions",
     "hash_of",
     "merged",
     "migrate",

@@ -1,9 +1,11 @@
--- Views of a book for analysts. Every entry has its name, what a row is, its columns, and its query.
+-- Views of a book for analysts. Every entry has its name, the columns that tell its rows apart and by which exports sort
+-- them, what a row is, all its columns, and its query.
 -- Views are kept in the catalog, where any DuckDB client finds them. They name no database, so that they work under any
 -- alias, and wherever the book is. Those with $day are also table macros with the day as an argument.
 -- Money stays decimal: a DECIMAL divided is a DOUBLE in DuckDB, so shares are taken of whole numbers of 10,000ths.
 
 -- view: invoice_register
+-- key: document_id
 -- One row a document: invoices, and credit memos with a minus. Drafts and canceled documents are in it, by their status.
 -- * document_type: Invoice or CreditMemo
 -- * document_id: Id of the document: its run and rank
@@ -42,6 +44,7 @@ SELECT document_type, document_id, document_number, document_date, due_date, acc
 FROM documents LEFT JOIN accounts USING (account_number)
 
 -- view: billed_items
+-- key: item_id
 -- One row an item of any document, with what its document says of it. Amounts of credit memos have a minus.
 -- * document_type: Invoice or CreditMemo
 -- * document_id: The document
@@ -85,9 +88,10 @@ WITH items AS (
 FROM items
 
 -- view: ageing
--- One row a posted document, by how long it is past due on the date of the newest posted document; `ageing(DATE '…')`
--- tells it for any day, leaving out documents of later days. Payments are not billfold's: amounts are as billed. What has
--- no due date ages from its own date: credit memos, and invoices whose term names no day.
+-- key: document_id
+-- One row a posted document, by how long it is past due on the date of the newest posted document. `ageing(DATE '…')` tells
+-- it for any day, leaving out documents of later days. Payments are not billfold's: amounts are as billed. What has no due
+-- date ages from its own date: credit memos, and invoices whose term names no day.
 -- * as_of: The day of the question
 -- * account_number: The account that owes
 -- * account_name: The customer's name as it is now
@@ -116,6 +120,7 @@ SELECT as_of, account_number, account_name, document_type, document_id, document
 FROM aged
 
 -- view: revenue_by_month
+-- key: item_id, service_month
 -- One row an item and calendar month of its service, items of canceled documents left out. An amount is spread by days:
 -- what falls up to the end of a month is rounded to the currency's minor unit (half away from zero), and a month gets
 -- the difference to the month before, so that the months of an item add up to its amount exactly.
@@ -167,6 +172,7 @@ SELECT service_month, days_upto - days_before AS days, account_number, currency,
 FROM spread
 
 -- view: charges_billed_through
+-- key: charge_number, segment
 -- One row a charge segment: how far it is billed, and when it is due next. Invoice schedules bill the charges that they
 -- name; discounts are billed with the charges that they reduce, and have no dates of their own.
 -- * account_number: The subscription's account
@@ -207,9 +213,10 @@ LEFT JOIN waiting w USING (charge_number, segment)
 LEFT JOIN scheduled i USING (charge_number)
 
 -- view: accounts_still_parked
--- One row an account and run that set it aside, as long as no later run that counts has looked again: one that was asked
--- for at least the same kinds of lines, up to the same day or a later one, and for that account. A run that has nothing
--- to tell leaves no trace; what runs parked before it then stands.
+-- key: account_number, bill_run_number
+-- One row an account and run that set it aside, as long as no later run has looked at it again. A later run has, if it is
+-- not canceled and was asked for that account, for at least the same kinds of lines, up to the same day or a later one.
+-- Runs that have nothing to tell are not written: what was parked before such a run still stands.
 -- * account_number: The account
 -- * account_name: The customer's name as it is now
 -- * account_status: Its status as it is now
@@ -251,6 +258,7 @@ SELECT account_number, name AS account_name, status AS account_status, bill_run_
 FROM standing ANTI JOIN again USING (bill_run_number, account_number)
 
 -- view: bill_run_comparison
+-- key: bill_run_number, measure, currency
 -- One row a run that counts and measure of it, beside the run before it that was asked for the same but for the dates.
 -- Measures are counts, and the amounts `invoiced`, `credited` and `net` in each currency.
 -- * bill_run_number: The run
