@@ -43,8 +43,8 @@ def text(value: str | Path) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def attach(folder: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-    """A connection whose current database is the book in `folder`.
+def attach(folder: Path, *, read_only: bool = False, snapshot_id: int | None = None) -> duckdb.DuckDBPyConnection:
+    """A connection whose current database is the book in `folder`, as it is now or was in a snapshot.
 
     The data path is given anew each time, so that a book works wherever it was moved to.
     """
@@ -55,6 +55,7 @@ def attach(folder: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnectio
     for extension in _EXTENSIONS:
         _load(connection, extension)
     access = ", READ_ONLY" if read_only else ""
+    access += "" if snapshot_id is None else f", SNAPSHOT_VERSION {int(snapshot_id)}"
     where = f"DATA_PATH {text(folder / DATA)}, OVERRIDE_DATA_PATH true{access}"
     connection.execute(f"ATTACH {text(f'ducklake:sqlite:{folder / CATALOG}')} AS book ({where})")
     connection.execute("USE book")
