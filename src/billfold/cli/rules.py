@@ -1,11 +1,13 @@
 """Commands about the rules of a book: settings and grouping."""
 
+from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from billfold.cli.common import Accounts, AsJson, app, book_folder
+from billfold.cli.common import DAY, Accounts, AsJson, InvoiceDate, app, book_folder, today
 
 settings_app = typer.Typer(help="The rules that a book's owner chooses by name.", no_args_is_help=True)
 grouping_app = typer.Typer(help="Which fields' values decide about documents.", no_args_is_help=True)
@@ -31,12 +33,20 @@ def settings_set(
     from billfold import printing, settings
     from billfold.book import Book
 
+    wanted = _wanted(assignments)
+    with Book(book_folder()) as book:
+        printing.show_settings(settings.change(book, wanted), settings.allowed, as_json=as_json)
+
+
+def _wanted(assignments: list[str]) -> dict[str, str]:
+    """Settings from NAME=VALUE arguments and TOML files; arguments win."""
+    from billfold import settings
+
     files = [a for a in assignments if a.endswith(".toml") and "=" not in a]
     wanted = settings.parse([a for a in assignments if a not in files])
     for file in files:
         wanted = settings.from_toml(Path(file)) | wanted
-    with Book(book_folder()) as book:
-        printing.show_settings(settings.change(book, wanted), settings.allowed, as_json=as_json)
+    return wanted
 
 
 @grouping_app.command("set")
@@ -74,3 +84,69 @@ def grouping_clear(account: Accounts = None, *, as_json: AsJson = False) -> None
     with Book(book_folder()) as book:
         clear(book, account or ())
         printing.show_grouping(show(book), as_json=as_json)
+
+
+class Rows(StrEnum):
+    """What a row of a saved comparison is."""
+
+    DOCUMENTS = "documents"
+    ACCOUNTS = "accounts"
+
+
+@grouping_app.command("diff")
+def grouping_diff(
+    file: Annotated[Path | None, typer.Argument(metavar="FILE")] = None,
+    target_date: Annotated[
+        datetime | None, typer.Option(**DAY, help="Compare a run now, up to this day, inclusive.")
+    ] = None,
+    invoice_date: InvoiceDate = None,
+    run: Annotated[
+        str | None, typer.Option(help="Instead, compare a run that was made, from what it read.", metavar="RUN")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Another setting, or FILE.toml; may be repeated.", metavar="NAME=VALUE"),
+    ] = None,
+    account: Accounts = None,
+    for_account: Annotated[
+        list[str] | None,
+        typer.Option(help="FILE is this account's own, not the default; may be repeated.", metavar="NUMBER"),
+    ] = None,
+    top: Annotated[int, typer.Option(min=0, help="So many accounts that change most.", metavar="N")] = 5,
+    out: Annotated[Path | None, typer.Option(help="Save all rows, as .csv, .parquet or .json.", metavar="FILE")] = None,
+    rows: Annotated[Rows, typer.Option(help="What a saved row is.")] = Rows.DOCUMENTS,
+    *,
+    clear: Annotated[bool, typer.Option("--clear", help="Without the configuration that there is.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what another grouping or other settings would do to a run; nothing is written to the book."""
+    from billfold.book import Book
+    from billfold.grouping import from_file
+    from billfold.printing import working
+    from billfold.requests import RunRequest
+    from billfold.whatif import compare, paper
+
+    if file is None and not set_ and not clear:
+        raise typer.BadParameter("say what would be different: FILE, --set NAME=VALUE or --clear.")
+    if clear and file:
+        raise typer.BadParameter("give FILE or --clear, not both.")
+    if for_account and not (file or clear):
+        raise typer.BadParameter("--for-account needs FILE or --clear.")
+    if out and out.suffix[1:].lower() not in paper.FORMATS:
+        raise typer.BadParameter(f"--out {out}: the name must end in .{', .'.join(paper.FORMATS)}.")
+    if (target_date is None) == (run is None):
+        raise typer.BadParameter("give either --target-date DATE or --run RUN.")
+    if run and (account or invoice_date):
+        raise typer.BadParameter("--run is compared as it was asked: leave --account and --invoice-date.")
+    group, wanted = from_file(file) if file else None, _wanted(set_ or [])
+    asked = run or RunRequest(
+        target_date=target_date.date() if target_date else today(),
+        invoice_date=invoice_date.date() if invoice_date else today(),
+        accounts=tuple(account or ()),
+    )
+    with Book(book_folder(), read_only=True) as book, working("grouping diff") as progress:
+        book.refuse_older()
+        found = compare(book, asked, group, settings=wanted, accounts=for_account or (), clear=clear, progress=progress)
+    if out:
+        paper.save(getattr(found, rows.value), out)
+    paper.show_comparison(found, top=top, as_json=as_json)

@@ -22,7 +22,11 @@ def check(book: Book) -> pl.DataFrame:
 
     Columns: invoice_schedule_number, account_number, next_run_date, field, said (the values, or what else is wrong).
     """
-    state = State.of(book)
+    return drifted(State.of(book))
+
+
+def drifted(state: State) -> pl.DataFrame:
+    """What `check` finds at a state of the book."""
     open_ = (pl.col("status") != "FullyProcessed") | (pl.col("unbilled_amount") != 0)
     found = whole_schedules(state.read, collected(state.read("invoice_schedules").filter(open_).sort("number")))
     attached = found.charges.filter(~pl.col("is_detached"))
