@@ -18,6 +18,7 @@ HOMES: Final = {
     "typer": ("cli/", "console.py", "printing.py"),
     "rich": (
         "console.py",
+        "explanations/paper.py",
         "printing.py",
         "proofs.py",
         "night/paper.py",

@@ -53,7 +53,7 @@ def resolve(inputs: Inputs) -> Carriers:
     are never read.
     """
     groups = configured(inputs.invoice_groups)
-    open_lines = _open_order_lines(inputs)
+    open_lines = open_order_lines(inputs)
     owners = _owners(inputs, open_lines)
     lines = _asked(open_lines, inputs.request)
     order_lines = with_group_values(lines.join(owners, on="owner"), groups, ORDER_LINES)
@@ -81,7 +81,7 @@ def resolve(inputs: Inputs) -> Carriers:
 
 def _of_charges(inputs: Inputs, charges: pl.LazyFrame) -> pl.LazyFrame:
     """Charges with the dates of their subscriptions, those that can be billed, whoever pays."""
-    dates = _billable(inputs.subscriptions).select(*_OF_SUBSCRIPTIONS)
+    dates = billable(inputs.subscriptions).select(*_OF_SUBSCRIPTIONS)
     return charges.join(dates, on="subscription_number")
 
 
@@ -99,10 +99,10 @@ def _discounts(charges: pl.DataFrame) -> pl.DataFrame:
 
 def _owners(inputs: Inputs, lines: pl.LazyFrame) -> pl.LazyFrame:
     """The run's accounts, as defaults of their lines, and whether anything of theirs carries a group number."""
-    active = _billable(inputs.subscriptions).filter(status="Active").select("owner", "invoice_group_number")
+    active = billable(inputs.subscriptions).filter(status="Active").select("owner", "invoice_group_number")
     numbered = (
         pl.concat([active, lines.select("owner", "invoice_group_number")])
-        .filter(_given("invoice_group_number").is_not_null())
+        .filter(given("invoice_group_number").is_not_null())
         .select("owner", account_has_numbers=pl.lit(value=True))
         .unique()
     )
@@ -117,7 +117,7 @@ def _owners(inputs: Inputs, lines: pl.LazyFrame) -> pl.LazyFrame:
     return marked.with_columns(pl.col("account_has_numbers").fill_null(value=False))
 
 
-def _billable(subscriptions: pl.LazyFrame) -> pl.LazyFrame:
+def billable(subscriptions: pl.LazyFrame) -> pl.LazyFrame:
     """Subscriptions that can be billed, with their invoice owner (spec/bill_run.md B23)."""
     owner = pl.coalesce("invoice_owner_account_number", "account_number")
     billable = subscriptions.filter(~pl.col("status").is_in(["Draft", "Expired"]))
@@ -139,7 +139,7 @@ def _charges(
     asked = [pl.col(c).alias(SUBSCRIPTION + c) for c in fields(groups, "Subscription", known)]
     own = fields(groups, "RatePlanCharge", charges.collect_schema().names())
     subscriptions = (
-        _billable(inputs.charged)
+        billable(inputs.charged)
         .join(_sold_to(inputs), on="account_number", how="left")
         .join(owners, on="owner")
         .with_columns(asked)
@@ -148,7 +148,7 @@ def _charges(
     return charges.select(dict.fromkeys((*_OF_CHARGES, *own)).keys()).join(resolved, on="subscription_number")
 
 
-def _open_order_lines(inputs: Inputs) -> pl.LazyFrame:
+def open_order_lines(inputs: Inputs) -> pl.LazyFrame:
     """Order lines that may still be billed, with their invoice owner."""
     return (
         inputs.order_line_items.filter(pl.col("item_state").is_in(_OPEN))
@@ -174,14 +174,14 @@ def _with_attributes(carriers: pl.LazyFrame) -> pl.LazyFrame:
     """Blank attributes take the owner's, so that a blank equals an explicit value equal to the default."""
     built_in = {"sequence_set": "DEFAULT"}
     return carriers.with_columns(
-        *(pl.coalesce(_given(a), _given(f"account_{a}"), pl.lit(built_in.get(a))).alias(a) for a in ATTRIBUTES),
+        *(pl.coalesce(given(a), given(f"account_{a}"), pl.lit(built_in.get(a))).alias(a) for a in ATTRIBUTES),
         currency=pl.coalesce("currency", "account_currency"),
-        sold_to_contact=pl.coalesce(_given("sold_to_contact"), _given("account_sold_to_contact")),
-        invoice_group_number=_given("invoice_group_number"),
+        sold_to_contact=pl.coalesce(given("sold_to_contact"), given("account_sold_to_contact")),
+        invoice_group_number=given("invoice_group_number"),
     )
 
 
-def _given(column: str) -> pl.Expr:
+def given(column: str) -> pl.Expr:
     """A text without blanks around it; null when nothing else is left."""
     text = pl.col(column).str.strip_chars()
     return pl.when(text != "").then(text)
