@@ -43,8 +43,8 @@ class Comparison:
       how much, as owed), largest_repricing (of one item, without sign), only_before, only_before_amount, only_after,
       only_after_amount (items of one side, as owed), to_invoices, to_credit_memos (items that change the type)
     - `accounts`, an account and currency with documents, those that change most first: documents_ and amount_ (as owed)
-      before and after, a number of documents for every change (before, or after where these are more), changed (their
-      sum without `unchanged`), concerned (the amounts of these documents, all with a plus)
+      before and after; for every change a number of documents (those before; of `appeared`, those after); changed (how
+      many documents change, before or after, whichever are more) and concerned (their amounts, all with a plus)
     - `parked`, an account that is parked differently: account_number, change (newly parked, no longer parked, other
       reason), step_ and reason_ before and after
     - `schedules`, an invoice schedule and field: change (breaks, mended), invoice_schedule_number, account_number,
@@ -186,10 +186,11 @@ def _items(pairs: pl.DataFrame, documents: pl.DataFrame) -> pl.DataFrame:
 def _accounts(documents: pl.DataFrame, matches: pl.DataFrame) -> pl.DataFrame:
     """Accounts that change most first: by documents, then by the amounts on these."""
     most = pl.max_horizontal("documents_before", "documents_after")
+    counted = pl.when(change="appeared").then("documents_after").otherwise("documents_before")
     sides = [f"{what}_{side}" for what in ("documents", "amount") for side in SIDES]
     counts = matches.group_by(_PAIR).agg(
         pl.col(sides).sum(),
-        *(most.filter(change=change).sum().cast(pl.Int64).alias(change) for change in CHANGES),
+        *(counted.filter(change=change).sum().cast(pl.Int64).alias(change) for change in CHANGES),
         changed=most.filter(pl.col("change") != "unchanged").sum().cast(pl.Int64),
     )
     gross = documents.filter(pl.col("change") != "unchanged").group_by(*_PAIR, "side").agg(pl.col("amount").abs().sum())
