@@ -149,7 +149,7 @@ def _amounts(row: dict[str, Any]) -> Row:
     difference = now - before
     cells = [amount(before, currency), amount(now, currency), change(difference, amount(difference, currency)),
              percent(difference, before)]  # fmt: skip
-    return Row([f"{_MEASURES[row['measure']]}, {currency}", *cells], look="total" if row["measure"] == "net" else None)
+    return Row([lines(_MEASURES[row["measure"]], currency), *cells], look="total" if row["measure"] == "net" else None)
 
 
 def _movers(currency: str, rows: pl.DataFrame) -> Iterator[Html]:

@@ -132,4 +132,4 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 def lines(*texts: str | None) -> Html:
     """Texts of one cell below each other: the first one, then smaller ones."""
     first, *others = texts
-    return joined([first or "", *(element("small", t) for t in others if t)])
+    return joined([first or "", *(element("small", t) for t in others if t)], "\N{EN SPACE}")

@@ -57,7 +57,7 @@ def _times(ratio: Decimal) -> str:
 
 
 def _zero(row: dict[str, Any]) -> str:
-    return f"{plural(row['measure'], 'document')} of nothing, the first is {row['number']}"
+    return f"{plural(row['measure'], 'document')} of nothing{', this is the first' if row['measure'] > 1 else ''}"
 
 
 def _negative(_row: dict[str, Any]) -> str:
