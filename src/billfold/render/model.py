@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from billfold.render.style import Style
 
 Row = dict[str, Any]
+_LISTED: Final = 6
 _MONEY: Final = ("amount", "unit_price")
 _OPTIONAL: Final = ("quantity", "unit_price")
 """Columns of the table that are left out where no item has a value."""
@@ -95,9 +96,16 @@ def _facts(paper: Paper, applied: Sequence[str], style: Style) -> Iterable[Row]:
         *of_one,
         ("group_number", header["invoice_group_number"]),
         ("group_value", header["invoice_group_value"]),
-        ("credit_for", ", ".join(applied)),
+        ("credit_for", _listed(applied, style)),
     ]
     return ({"label": words[name], "text": text} for name, text in said if text)
+
+
+def _listed(numbers: Sequence[str], style: Style) -> str:
+    """The first numbers, and how many more there are; each is noted at its items."""
+    more = len(numbers) - _LISTED
+    said = ", ".join(numbers[:_LISTED])
+    return f"{said} {style.words['more'].replace('{count}', str(more))}" if more > 0 else said
 
 
 def _source(item: Mapping[str, Any]) -> tuple[str, str | None]:

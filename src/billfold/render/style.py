@@ -33,6 +33,7 @@ WORDS: Final[Mapping[str, str]] = {
     "group_number": "Group number",
     "group_value": "Group",
     "credit_for": "Credit for",
+    "more": "and {count} more",
     "description": "Description",
     "period": "Service period",
     "quantity": "Quantity",
