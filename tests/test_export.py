@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
 from collections import defaultdict
 from contextlib import closing
 from datetime import date
@@ -17,6 +20,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from books import asked
+from conftest import ROOT
 from inputs import row, write_rows
 
 from billfold import Book
@@ -26,13 +30,16 @@ from billfold.contracts import TABLES
 from billfold.errors import BillfoldError, BookError, DamagedError
 from billfold.export import MANIFEST, check, export, snapshot_of
 from billfold.intake import load
+from billfold.lifecycle import post
 from billfold.run import bill
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from conftest import Command
+
+    from billfold.book.views import View
 
 FIRST, SECOND = "BR-00000001", "BR-00000002"
 PARTED: Final = ("invoices", "invoice_items", "credit_memos", "credit_memo_items")
@@ -418,3 +425,75 @@ def test_views_that_a_book_lacks_are_told_with_the_way_out(copy: Path, tmp_path:
         with pytest.raises(BillfoldError, match="billfold migrate"):
             export(book, tmp_path / "out", views=True)
         export(book, tmp_path / "out")
+
+
+# --- the document -----------------------------------------------------------------------------------------------------
+
+DOCUMENT: Final = (ROOT / "docs" / "analysts.md").read_text(encoding="utf-8")
+PRINTED: Final = (
+    "[(datetime.date(2024, 1, 1), 'CHF', Decimal('77.3400')), ",
+    "396.3900\n",
+    "{'CHF': '1239.3800', 'USD': '1793.8700'} []\n",
+)
+"""What its pieces of Python print, or how that begins."""
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
+
+
+ATTACHING, *QUERIES = blocks("sql")
+
+
+@pytest.fixture(scope="module")
+def desk(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the document's book, all of it posted, and its export."""
+    where = tmp_path_factory.mktemp("desk")
+    with Book(shutil.copytree(folder, where / "book")) as book:
+        post(book, SECOND)
+        export(book, where / "export", views=True)
+    return where
+
+
+@pytest.fixture
+def client(desk: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[duckdb.DuckDBPyConnection]:
+    """DuckDB after the document's lines, with its extensions from where they are installed."""
+    monkeypatch.chdir(desk)
+    with closing(duckdb.connect()) as connection:
+        for extension in lake._EXTENSIONS:
+            lake._load(connection, extension)
+        connection.execute(re.sub(r"INSTALL \w+;", "", ATTACHING))
+        yield connection
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_query_of_the_document_runs_in_any_client(query: str, desk: Path, client: duckdb.DuckDBPyConnection) -> None:
+    found = client.sql(query).pl()
+    assert found.width > 1
+    if "read_" not in query:
+        with Book(desk / "book", read_only=True) as book:
+            assert book.sql(query).equals(found)
+
+
+def test_the_document_shows_what_its_queries_find(client: duckdb.DuckDBPyConnection) -> None:
+    found = {query.split("FROM ")[1].split()[0]: client.sql(query).fetchall() for query in QUERIES}
+    assert found["invoice_register"] == []
+    assert found["read_json('export/manifest.json')"][0][1:3] == (6, 3)
+    assert found["read_parquet('export/invoices/**/*.parquet',"] == [
+        (FIRST, "CHF", Decimal("1239.38")), (FIRST, "USD", Decimal("1397.48")), (SECOND, "USD", Decimal("396.39")),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "printed"), list(zip(blocks("python"), PRINTED, strict=True)))
+def test_python_of_the_document_prints_what_it_should(code: str, printed: str, desk: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", code], cwd=desk, capture_output=True, text=True, check=False)
+    assert (done.stdout[: len(printed)], done.stderr) == (printed, "")
+
+
+@pytest.mark.parametrize("view", views(), ids=lambda v: v.name)
+def test_the_document_describes_every_column_of_a_view(view: View, folder: Path) -> None:
+    with Book(folder, read_only=True) as book:
+        types = book.columns(view.name)
+    columns = "\n".join(f"| {c} | {types[c]} | {meaning} |" for c, meaning in view.columns.items())
+    head = "| column | type | meaning |\n| --- | --- | --- |\n"
+    assert f"### {view.name}\n\n{view.meaning}\n\n{head}{columns}\n" in DOCUMENT
