@@ -34,6 +34,9 @@ _HEAD: Final = (
     "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
     '<meta name="referrer" content="no-referrer"><link rel="icon" href="data:,">'
 )
+_LONG: Final = 30
+"""Facts with more characters have a line of their own."""
+
 _NAMED: Final = 5
 """Names that a sentence about what was asked for gives."""
 
@@ -52,15 +55,19 @@ def _header(report: Report) -> Html:
     run = report.run
     facts = {
         "Target date": str(run["target_date"]), "Invoice date": str(run["invoice_date"]),
-        "Asked for": _asked(RunRequest.model_validate_json(run["request"])),
         "Made": f"{run['started_at']:%Y-%m-%d %H:%M:%S} UTC",
         "Read": f"snapshot {run['snapshot_id']} of the book",
+        "Asked for": _asked(RunRequest.model_validate_json(run["request"])),
+        "Fingerprint": run["fingerprint"],
     }  # fmt: skip
-    told = [element("div", element("dt", k), element("dd", v)) for k, v in facts.items()]
-    told.append(element("div", element("dt", "Fingerprint"), element("dd", run["fingerprint"]), class_="long"))
+    told = [_fact(name, said) for name, said in facts.items()]
     title = joined([f"{_KINDS[report.kind]} {run['bill_run_number']}",
                     element("span", run["status"], class_=f"status {run['status']}")])  # fmt: skip
     return element("header", element("h1", title), element("p", _lead(report)), element("dl", *told, class_="facts"))
+
+
+def _fact(name: str, said: str) -> Html:
+    return element("div", element("dt", name), element("dd", said), class_="long" if len(said) > _LONG else None)
 
 
 def _lead(report: Report) -> str:
@@ -68,8 +75,10 @@ def _lead(report: Report) -> str:
     run = report.run
     made = f"{plural(run['invoices'], 'invoice')} and {plural(run['credit_memos'], 'credit memo')}"
     count = run["invoices"] + run["credit_memos"]
-    accounts = f"{plural(run['accounts_billed'], 'account')}, and {number(run['accounts_nothing_due'])} owed nothing"
-    said = f"The run made {made}. It billed {accounts}." if count else "The run made no documents."
+    idle = run["accounts_nothing_due"]
+    others = f"; {plural(idle, 'account')} owed nothing" if idle else ""
+    billed = f"The run made {made}, and billed {plural(run['accounts_billed'], 'account')}{others}."
+    said = billed if count else "The run made no documents."
     parked = run["parked_accounts"]
     waits = f" {plural(parked, 'account is', 'accounts are')} parked, with the reasons below." if parked else ""
     return f"{said}{waits} {_state(report, count)}".strip()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from billfold.console import print_json, print_text
 from billfold.errors import BillfoldError
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from billfold.report.figures import Report
 
 _FRAMES = ("totals", "waterfall", "sizes", "accounts", "groups", "sources", "parked", "unusual", "history")
+
+_PLAIN: Final = str.maketrans("\N{MINUS SIGN}\N{NO-BREAK SPACE}", "- ")
+"""What a page has for the eye, as a terminal has it."""
 
 
 def save(report: Report, path: Path) -> None:
@@ -39,7 +42,7 @@ def save(report: Report, path: Path) -> None:
 def show_saved(report: Report, path: Path) -> None:
     """What is in the file, in a few lines."""
     run = report.run
-    nets = ", ".join(money(r["net"], r["currency"]) for r in report.totals.iter_rows(named=True))
+    nets = ", ".join(money(r["net"], r["currency"]) for r in report.totals.iter_rows(named=True)).translate(_PLAIN)
     broken = sum(not v.holds for v in report.verdicts)
     print_text(f"{path}: {run['bill_run_number']}, {run['status']}")
     documents = plural(run["invoices"] + run["credit_memos"], "document")

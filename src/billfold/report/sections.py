@@ -58,18 +58,20 @@ def note(*content: str) -> Html:
 
 def totals(report: Report) -> Html:
     """What was invoiced, credited and what remains, by currency."""
-    cards = [
-        element("div", element("span", f"Net in {r['currency']}"), element("b", amount(r["net"], r["currency"])),
-                element("span", f"{amount(r['invoiced'], r['currency'])} invoiced, "
-                                f"{amount(r['credited'], r['currency'])} credited"), class_="card")
-        for r in report.totals.iter_rows(named=True)
-    ]  # fmt: skip
+    cards = [_card(r) for r in report.totals.iter_rows(named=True)]
     rows = [Row([r["currency"], *_sums(r), number(r["items"])]) for r in report.totals.iter_rows(named=True)]
     if not rows:
         return section("totals", "Totals", element("p", "The run made no documents."))
     headings = ["Currency", *_SUM_HEADINGS, "Items"]
     by_currency = table("Totals by currency", headings, rows, minor=["Invoices", "Credit memos", "Items"])
     return section("totals", "Totals", element("div", *cards, class_="cards"), by_currency)
+
+
+def _card(row: dict[str, Any]) -> Html:
+    """The sums of one currency."""
+    net, invoiced, credited = (amount(row[c], row["currency"]) for c in ("net", "invoiced", "credited"))
+    lesser = [element("span", said) for said in (f"{invoiced} invoiced", f"{credited} credited")]
+    return element("div", element("span", f"Net in {row['currency']}"), element("b", net), *lesser, class_="card")
 
 
 def _sums(row: dict[str, Any]) -> list[str]:
