@@ -260,7 +260,19 @@ def test_what_can_not_be_done_is_one_sentence(
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("INV1", "--run", "BR-1"), ("--run", "BR-1"), ("A", "B", "--data"), ("A", "--status", "Paid")]
+    "arguments",
+    [
+        (),
+        ("INV1", "--run", "BR-1"),
+        ("--run", "BR-1"),
+        ("A", "B", "--data"),
+        ("A", "--status", "Draft"),
+        ("--run", "BR-1", "--out", "o", "--data"),
+        ("A", "--data", "--out", "o"),
+        ("A", "--data", "--workers", "2"),
+        ("--run", "BR-1", "--out", "o", "--status", "Paid"),
+        ("A", "--workers", "0"),
+    ],
 )
 def test_a_command_line_that_is_not_clear_is_refused(made: Path, quick: Command, arguments: tuple[str, ...]) -> None:
     assert quick("--book", made, "render", *arguments).code == 2

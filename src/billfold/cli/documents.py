@@ -55,7 +55,11 @@ def render(
     from billfold.render import render as render_documents
 
     named = tuple(document or ())
-    _refuse_unclear(named, run, out, pdf=pdf)
+    _refuse_unclear(named, run, out)
+    if named and (account or status):
+        raise typer.BadParameter("--account and --status narrow a --run, not documents that are named.")
+    if not pdf and (len(named) != 1 or out or font_path or workers):
+        raise typer.BadParameter("--data prints the data of one document, which is named; no file is made.")
     wanted = Wanted(named, run, tuple(account or ()), tuple(_statuses(status or ())))
     started = time.monotonic()
     with Book(book_folder(), read_only=True) as book, working("render") as progress:
@@ -74,12 +78,10 @@ def render(
         raise BillfoldError(_sentence(made, failed))
 
 
-def _refuse_unclear(named: tuple[str, ...], run: str | None, out: Path | None, *, pdf: bool) -> None:
-    """Refuse a command line that names no documents, or too many."""
+def _refuse_unclear(named: tuple[str, ...], run: str | None, out: Path | None) -> None:
+    """Refuse a command line that names no documents, or two ways, or nowhere to put a run's."""
     if bool(named) == (run is not None):
         raise typer.BadParameter("name documents, or give a run with --run: one of both.")
-    if not pdf and len(named) != 1:
-        raise typer.BadParameter("--data prints the data of one document: name it.")
     if run is not None and out is None:
         raise typer.BadParameter("--run needs a folder for its documents: --out FOLDER.")
 
