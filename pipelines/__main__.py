@@ -49,7 +49,8 @@ def main() -> None:
     os.environ["DAGSTER_HOME"] = str(home())
     paths = [str(_HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
-    command = ["-m", "dagster", "dev", "-m", "pipelines.nightly", "--host", "127.0.0.1", *sys.argv[1:]]
+    quiet = ["-W", "ignore:Function `dev_command` is superseded"]  # what stands in for it is a package of its own
+    command = [*quiet, "-m", "dagster", "dev", "-m", "pipelines.nightly", "--host", "127.0.0.1", *sys.argv[1:]]
     os.execv(sys.executable, [sys.executable, *command])  # noqa: S606 - no shell, and nothing of a stranger's
 
 

@@ -13,6 +13,7 @@ place in the graph, and something to read on Dagster's page. Environment variabl
     BILLFOLD_FIRST_DAY  the first target date; default 2024-01-01
 """
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -108,11 +109,11 @@ def run(context: dg.AssetExecutionContext, place: Place) -> dg.MaterializeResult
     with _opened(context, place, "run") as (book, day, step):
         receipt = make_drafts(book, day, progress=step.progress)
         step.billed(receipt)
-        runs = nightly_runs(book, day).filter(target_date=day)["bill_run_number"].to_list()
+        runs = nightly_runs(book, day).filter(target_date=day)
     parked = receipt.documents.parked_accounts
     check = dg.AssetCheckResult(
         passed=parked.is_empty(), check_name=PARKED, severity=dg.AssetCheckSeverity.WARN,
-        description=f"{parked.height} accounts owe something and could not be billed." if parked.height else None,
+        description=f"Accounts parked: {parked.height:,}",
         metadata={"accounts": _table(parked.select("account_number", "step", "reason"))},
     )  # fmt: skip
     return dg.MaterializeResult(metadata=_of_run(receipt, runs), check_results=[check])
@@ -220,19 +221,17 @@ def _schedule(zone: str, hour: int) -> dg.ScheduleDefinition:
     return nightly
 
 
-def _of_run(receipt: Receipt, runs: Sequence[str]) -> dict[str, Any]:
-    documents = receipt.documents
-    items = documents.invoice_items.height + documents.credit_memo_items.height
-    sums = [
-        {"currency": c, "invoiced": a["invoices"], "credited": a["credit_memos"]} for c, a in receipt.amounts.items()
-    ]
+def _of_run(receipt: Receipt, runs: pl.DataFrame) -> dict[str, Any]:
+    """What was billed up to the day, by whichever try: a repeated night shows the same figures."""
+    sums = [{"run": r["bill_run_number"], "status": r["status"], "currency": currency, **amounts}
+            for r in runs.to_dicts() for currency, amounts in json.loads(r["amounts"]).items()]  # fmt: skip
+    counts = ("invoices", "credit_memos", "accounts_billed", "accounts_nothing_due", "parked_accounts")
+    made = receipt.documents.invoice_items.height + receipt.documents.credit_memo_items.height
     return {
-        "bill run": ", ".join(runs) or "none: nothing was due",
-        "invoices": documents.invoices.height, "credit memos": documents.credit_memos.height,
-        "dagster/row_count": items,
-        "amounts": _markdown(sums), "accounts billed": receipt.accounts_billed,
-        "accounts with nothing due": receipt.accounts_nothing_due, "accounts parked": documents.parked_accounts.height,
-        "lines a second": round(items / receipt.seconds) if receipt.seconds else 0, "snapshot": receipt.snapshot_id,
+        "runs": _markdown(sums), "dagster/row_count": int(runs["items"].sum()),
+        **{count: int(runs[count].sum()) for count in counts},
+        "made by this try": receipt.bill_run_number or "nothing: nothing was due that was not billed before",
+        "lines a second": round(made / receipt.seconds) if receipt.seconds else 0, "snapshot": receipt.snapshot_id,
     }  # fmt: skip
 
 

@@ -136,7 +136,7 @@ class Step:
         parked = night.parked.height
         self.facts |= {
             "bill_run_number": night.receipt.bill_run_number, "parked_accounts": parked, "drafts": list(night.drafts),
-            "exit_code": night.exit_code, "exit_reason": f"{parked} accounts are parked" if parked else "done",
+            "exit_code": night.exit_code, "exit_reason": f"accounts parked: {parked}" if parked else "done",
         }  # fmt: skip
 
     def failed(self, error: BaseException) -> None:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from billfold import failpoints
-from billfold.errors import BillfoldError
+from billfold.errors import BillfoldError, PromiseError
 from billfold.lifecycle import post, runs
 from billfold.night.care import patiently, replace_file
 from billfold.receipt import Progress, now, silent
 from billfold.replay import replay
+from billfold.report import page, report
 from billfold.requests import RunRequest
 from billfold.run import bill
 from billfold.settings import time_zone
@@ -111,17 +112,16 @@ def post_drafts(book: Book, target_date: date, *, pauses: Sequence[float] = ()) 
 
 
 def write_reports(book: Book, target_date: date, folder: Path, *, progress: Progress = silent) -> list[Path]:
-    """Write the pages that are not there yet: of nightly runs after the last one that has its page.
+    """Write the pages that are not there yet, and return them.
 
-    A run of drafts has another page than the same run when it is posted. In a folder without pages, only the newest run
-    gets one.
+    A run of drafts has another page than the same run when it is posted. Runs from before there was a folder get none,
+    but for the newest.
 
     Raises:
-        BillfoldError: the folder or a page can't be written, or the extra `report` is not installed.
+        PromiseError: a promise is broken now that the run is posted; its page is written, and says which.
+        BillfoldError: the folder or a page can't be written.
     """
-    wanted = [(str(r["bill_run_number"]), folder / _page_name(r)) for r in nightly_runs(book, target_date).to_dicts()]
-    there = [place for place, (_, path) in enumerate(wanted) if path.exists()]
-    due = wanted[there[-1] + 1 :] if there else wanted[-1:]
+    due = _due(nightly_runs(book, target_date), folder)
     if due:
         _make(folder)
     for place, (number, path) in enumerate(due):
@@ -130,16 +130,26 @@ def write_reports(book: Book, target_date: date, folder: Path, *, progress: Prog
     return [path for _, path in due]
 
 
-def _page_name(run: dict[str, object]) -> str:
-    return f"{run['bill_run_number']}{'-drafts' if run['status'] == _DRAFTS else ''}.html"
+def _due(nightly: pl.DataFrame, folder: Path) -> list[tuple[str, Path]]:
+    """Runs without the page that they should have: those after the last one with any, and drafts that were posted."""
+    pages = [(n, folder / f"{n}-drafts.html", folder / f"{n}.html") for n in nightly["bill_run_number"]]
+    is_drafts = nightly["status"] == _DRAFTS
+    there = [place for place, (_, *both) in enumerate(pages) if any(page.exists() for page in both)]
+    last = there[-1] if there else len(pages) - 2
+    due = [(number, draft if is_draft else final)
+           for place, ((number, draft, final), is_draft) in enumerate(zip(pages, is_drafts, strict=True))
+           if place > last or draft.exists()]  # fmt: skip
+    return [(number, page) for number, page in due if not page.exists()]
 
 
 def _write_report(book: Book, number: str, path: Path) -> None:
-    from billfold.report import page, report  # noqa: PLC0415 - an extra, for those who want pages
-
+    found = report(book, number)
     failpoints.reached("report.before")
-    replace_file(path, page(report(book, number)))
+    replace_file(path, page(found))
     failpoints.reached("report.after")
+    if not found.holds:
+        msg = f"Promises are broken: {path} says which, and `billfold verify --brief` says what breaks them."
+        raise PromiseError(msg)
 
 
 def _make(folder: Path) -> None:
