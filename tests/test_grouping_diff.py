@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -384,6 +386,13 @@ def test_a_file_that_can_not_be_saved_leaves_nothing(desk: Command, tmp_path: Pa
     assert done.err.startswith("billfold: taken.csv can't be written: ")
 
 
+def test_a_run_that_is_not_there_is_refused(desk: Command) -> None:
+    for number in ("BR-00000009", ""):
+        done = desk("grouping", "diff", "--set", "ungrouped=pooled", "--run", number)
+        assert (done.code, done.out) == (1, "")
+        assert done.err == f"billfold: There is no bill run {number}: `billfold runs` lists them.\n"
+
+
 def test_a_run_is_compared_by_its_number(desk: Command, tmp_path: Path) -> None:
     file = written(tmp_path, by("Region__c"))
     assert desk("run", *DATES).code == 0
@@ -419,6 +428,16 @@ def test_schedules_and_parked_accounts_are_printed(quick: Command, tmp_path: Pat
     assert "Invoice schedules: 1 break" in done.out
     assert "IS-00000001 of A-1 (breaks): its charges differ in invoice_group_value" in done.out
     assert "1 document of 1 account disappears: newly parked." in done.out
+
+
+def test_the_python_of_the_documentation_does_what_it_says(quick: Command, examples: Path, tmp_path: Path) -> None:
+    text = (examples.parents[1] / "docs" / "grouping_diff.md").read_text(encoding="utf-8")
+    code = text.partition("```py\n")[2].partition("```")[0]
+    assert quick("init").code == 0
+    assert quick("load", examples / CASE).code == 0
+    (tmp_path / "data").symlink_to(examples.parent)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stderr, done.stdout) == ("", "[('split', 'invoice_group_value', 1, 2)]\n")
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ class Rows(StrEnum):
 
 @grouping_app.command("diff")
 def grouping_diff(
-    file: Annotated[Path | None, typer.Argument(metavar="FILE")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Another configuration.")] = None,
     target_date: Annotated[
         datetime | None, typer.Option(**DAY, help="Compare a run now, up to this day, inclusive.")
     ] = None,
@@ -139,11 +139,10 @@ def grouping_diff(
     if run and (account or invoice_date):
         raise typer.BadParameter("--run is compared as it was asked: leave --account and --invoice-date.")
     group, wanted = from_file(file) if file else None, _wanted(set_ or [])
-    asked = run or RunRequest(
-        target_date=target_date.date() if target_date else today(),
-        invoice_date=invoice_date.date() if invoice_date else today(),
-        accounts=tuple(account or ()),
-    )
+    asked: RunRequest | str = run or ""
+    if target_date:
+        dated = invoice_date.date() if invoice_date else today()
+        asked = RunRequest(target_date=target_date.date(), invoice_date=dated, accounts=tuple(account or ()))
     with Book(book_folder(), read_only=True) as book, working("grouping diff") as progress:
         book.refuse_older()
         found = compare(book, asked, group, settings=wanted, accounts=for_account or (), clear=clear, progress=progress)

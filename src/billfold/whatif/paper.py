@@ -132,7 +132,7 @@ def _show_why(out: Console, comparison: Comparison) -> None:
     out.print("[bold]Why[/bold]")
     for row in reasons.head(_REASONS).iter_rows(named=True):
         out.print(f"  {_sentence(row)}", soft_wrap=True)
-    _show_more(out, reasons.height - _REASONS, "reasons")
+    _show_more(out, reasons.height - _REASONS, " reasons")
     out.print()
 
 
@@ -188,7 +188,7 @@ def _show_accounts(out: Console, comparison: Comparison, top: int) -> None:
         table.add_row(*map(escape, cells))
         blocks.append(dict(zip((str(c.header) for c in table.columns), cells, strict=True)))
     table_or_blocks(out, table, blocks)
-    _show_more(out, changed.height - top, "accounts; --top N shows more, --out FILE saves all")
+    _show_more(out, changed.height - top, " accounts; --top N shows more, --rows accounts --out FILE saves all")
     out.print()
 
 
@@ -203,7 +203,7 @@ def _show_parked(out: Console, parked: pl.DataFrame) -> None:
     for row in first.head(_SHOWN).iter_rows(named=True):
         reason = row["reason_after"] or row["reason_before"]
         out.print(f"  {escape(row['account_number'])} ({row['change']}): {escape(reason)}", soft_wrap=True)
-    _show_more(out, parked.height - min(first.height, _SHOWN), "of them; --json has all")
+    _show_more(out, parked.height - min(first.height, _SHOWN), "; --json has all")
     out.print()
 
 
@@ -225,13 +225,13 @@ def _show_schedules(out: Console, schedules: pl.DataFrame) -> None:
     for row in schedules.head(_SHOWN).iter_rows(named=True):
         where = f"{row['invoice_schedule_number']} of {row['account_number']} ({row['change']})"
         out.print(f"  {escape(where)}: its charges differ in {row['field']}: {escape(row['said'])}", soft_wrap=True)
-    _show_more(out, schedules.height - _SHOWN, "of them; --json has all")
+    _show_more(out, schedules.height - _SHOWN, "; --json has all")
     out.print()
 
 
 def _show_more(out: Console, more: int, what: str) -> None:
     if more > 0:
-        out.print(f"… and {more:,} more {what}")
+        out.print(f"… and {more:,} more{what}")
 
 
 def _signed(number: int) -> str:
