@@ -103,12 +103,12 @@ def _reasons(read: Read, segments: Sequence[Row]) -> Iterator[Reason]:
 
 def _of_segment(read: Read, row: Row) -> Iterator[Reason]:
     what, start, end = f"Segment {row['segment']}", row["start"], row["end"]
-    if not row["is_ratable"]:
-        kind = ", ".join(str(row[c]) for c in ("charge_type", "charge_model", "billing_period") if row[c])
-        yield Reason("not_ratable", f"{what} is a kind of charge that is not rated yet ({kind}).")
-    elif start is None:
+    if start is None:
         said = f"{what} has not begun: the date of its trigger {row['trigger_event']} is not known"
         yield Reason("not_begun", f"{said}.")
+    elif not row["is_ratable"]:
+        kind = ", ".join(str(row[c]) for c in ("charge_type", "charge_model", "billing_period") if row[c])
+        yield Reason("not_ratable", f"{what} is a kind of charge that is not rated yet ({kind}).")
     elif end is not None and start >= end:
         yield Reason("no_days", f"{what} has no days of service: it would start on {start} and end on {end}.")
     elif row["next_due_date"] is not None:

@@ -27,7 +27,7 @@ def document_why(now: State, past: Past, document: Row) -> tuple[DocumentWhy, Ca
     """The explanation of a document, and what its items came from; `document` is the stored header."""
     own = items(now.read, pl.col("document_id") == document["document_id"])
     found = carried(past, document["account_number"], own)
-    neighbour = nearest(now.read, document)
+    neighbour = nearest(now.read, document, found)
     added = sum(own["amount"], Decimal(0))
     why = DocumentWhy(
         **{c: document[c] for c in ("document_id", "document_number", "kind", "status", "account_number", "currency",
@@ -36,7 +36,7 @@ def document_why(now: State, past: Past, document: Row) -> tuple[DocumentWhy, Ca
         adds_up=added == document["amount"] and own.height == document["item_count"],
         run=past.facts,
         components=components(past, key_of(document), found),
-        rule=rule_of(document, neighbour, found),
+        rule=rule_of(document, neighbour),
         nearest=neighbour,
         kind_rule=past.settings["document_type_rule"],
         kind_reason=kind_reason(now.read, past, document, found, own),

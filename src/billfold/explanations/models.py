@@ -41,11 +41,12 @@ class Component:
 
 @dataclass(frozen=True)
 class Difference:
-    """A component in which two documents differ: its value here and there."""
+    """A component in which two documents differ: its value here and there; of grouping fields, which `field`."""
 
     name: str
     here: str | None
     there: str | None
+    field: str | None = None
 
 
 @dataclass(frozen=True)

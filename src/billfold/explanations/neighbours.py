@@ -11,9 +11,10 @@ from billfold.explanations.components import LABELS, shown
 from billfold.explanations.models import Difference, Neighbour
 from billfold.explanations.stored import headers, key_of
 from billfold.explanations.texts import DOCUMENTS, listed
+from billfold.group_values import CHARGES, ORDER_LINES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from billfold.explanations.carriers import Carried
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     Row = Mapping[str, Any]
 
 
-def nearest(read: Read, document: Row) -> Neighbour | None:
+def nearest(read: Read, document: Row, carried: Carried) -> Neighbour | None:
     """Of the account's other documents of the run, the one that differs in the fewest components.
 
     On ties it is the closest in the order of ids, which is the order of the components, and of two the earlier.
@@ -38,8 +39,8 @@ def nearest(read: Read, document: Row) -> Neighbour | None:
     ]
     row = others.row(min(counted)[2], named=True)
     here, there = key_of(document), key_of(row)
-    differing = _differing(key, json.loads(row["group_key"]))
-    found = tuple(Difference(n, shown(n, here[n]), shown(n, there[n])) for n in differing)
+    names = _differing(key, json.loads(row["group_key"]))
+    found = tuple(d for n in names for d in _differences(n, here[n], there[n], carried))
     return Neighbour(row["document_id"], row["document_number"], row["kind"], found, others.height)
 
 
@@ -48,7 +49,23 @@ def _differing(here: Row, there: Row) -> list[str]:
     return [name for name in here if here[name] != there.get(name)]
 
 
-def rule_of(document: Row, neighbour: Neighbour | None, carried: Carried) -> str:
+def _differences(name: str, here: str | None, there: str | None, carried: Carried) -> Iterator[Difference]:
+    """How a component differs: grouping fields one by one, if both documents have values."""
+    if name != "invoice_group_value" or here is None or there is None:
+        yield Difference(name, shown(name, here), shown(name, there))
+        return
+    for field, one, other in zip(_fields(carried), json.loads(here), json.loads(there), strict=False):
+        if one != other:
+            yield Difference(name, one, other, field)
+
+
+def _fields(carried: Carried) -> list[str]:
+    """The grouping fields, by the names that they have on the side of charges, else of order lines."""
+    parsed = carried.configuration["parsed"] if carried.configuration else {}
+    return [entry["field"] for entry in max((parsed.get(side, ()) for side in (CHARGES, ORDER_LINES)), key=len)]
+
+
+def rule_of(document: Row, neighbour: Neighbour | None) -> str:
     """What set the document apart, in a sentence."""
     if neighbour is None:
         of = f"the only document of account {document['account_number']} in {document['bill_run_number']}"
@@ -57,11 +74,11 @@ def rule_of(document: Row, neighbour: Neighbour | None, carried: Carried) -> str
     if not neighbour.differences:
         other = DOCUMENTS[neighbour.kind]
         return f"Apart from {number}, which has the lines of the same group that go to the {other}."
-    reasons = listed([_reason(d, carried) for d in neighbour.differences])
+    reasons = listed([_reason(d) for d in neighbour.differences])
     return f"Apart from {number}, because {reasons}."
 
 
-def _reason(difference: Difference, carried: Carried) -> str:
+def _reason(difference: Difference) -> str:
     """One difference, as an accountant would say it."""
     here, there = difference.here or "blank", difference.there or "blank"
     match difference.name:
@@ -78,19 +95,11 @@ def _reason(difference: Difference, carried: Carried) -> str:
         case "origin":
             said = f"orders and subscriptions are not consolidated ({there} there, {here} here)"
         case "invoice_group_value":
-            said = _fields(difference, carried)
+            said = f"{difference.field or 'the grouping fields'} {_are(difference)} {there} there and {here} here"
         case name:
             said = f"the {LABELS[name]} is {there} there and {here} here"
     return said
 
 
-def _fields(difference: Difference, carried: Carried) -> str:
-    """The grouping fields that differ, by the names that they have on the side of charges, else of order lines."""
-    parsed = carried.configuration["parsed"] if carried.configuration else {}
-    sides = [parsed.get(side, ()) for side in ("subscriptionGroup", "orderLineItemGroup")]
-    fields = [e["field"] for e in max(sides, key=len)]
-    if difference.here is None or difference.there is None:
-        here, there = (v or "no value" for v in (difference.here, difference.there))
-        return f"the grouping fields ({', '.join(fields)}) are {there} there and {here} here"
-    pairs = zip(fields, difference.here.split(" | "), difference.there.split(" | "), strict=False)
-    return listed([f"{f} is {t} there and {h} here" for f, h, t in pairs if h != t])
+def _are(difference: Difference) -> str:
+    return "is" if difference.field else "are"

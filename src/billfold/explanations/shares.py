@@ -54,20 +54,21 @@ def steps_of_share_credit(again: Again, line: Line, earlier: Row | None) -> Iter
     """The steps of what an item of a schedule gives back of a charge, or of a discount on it."""
     sharing, row = _sharing(again), line.row
     yield _item(sharing, row)
+    amount, currency = in_currency(row["currency"], abs(row["amount"])), row["currency"]
     if earlier:
         values = {"item_id": earlier["item_id"], "billed": earlier["owed"], "document_id": earlier["document_id"]}
-        said = f"Item {earlier['item_id']} billed {in_currency(row['currency'], earlier['owed'])}"
         days = span(earlier["service_start_date"], earlier["service_end_date"])
-        yield Step("earlier", f"{said} for {days}.", values)
-    charge = earlier["charge_number"] if earlier and row["processing_type"] != "Discount" else row["charge_number"]
-    back = sharing.taken.credits.filter(charge_number=charge, item_id=row["invoice_schedule_item_id"])
-    text = f"{in_currency(row['currency'], row['amount'])} of it is given back, the newest items first"
+        said = f"Item {earlier['item_id']} is of {in_currency(currency, earlier['owed'])} for {days}."
+        yield Step("earlier", said, values)
+    back = sharing.taken.credits.filter(charge_number=row["charge_number"], item_id=row["invoice_schedule_item_id"])
     if back.height:
         credit = _money(back["credit"][0])
-        said = f"The schedule billed {in_currency(row['currency'], credit)} of this charge more than it costs now"
-        yield Step("credit", f"{said}; {text}.", {"credit": credit, "amount": row["amount"]})
+        said = f"The schedule billed {in_currency(currency, credit)}, net of discounts, of this charge too much"
+        text = f"{said}; of this item {amount} is given back (the newest items come first)."
+        yield Step("credit", text, {"credit": credit, "amount": row["amount"]})
     else:
-        yield Step("credit", f"{text}.", {"amount": row["amount"]})
+        text = f"The item that it reduces is given back, and with it {amount} of the discount."
+        yield Step("credit", text, {"amount": row["amount"]})
 
 
 def _sharing(again: Again) -> Sharing:
