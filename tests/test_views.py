@@ -486,8 +486,8 @@ def comparison_agrees(book: Book) -> None:
     runs = runs_that_count(book)
     amounts: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
     for d in documents(book):
-        kind = "credited" if d["owed"] < 0 or "credit_memo_id" in d else "invoiced"
-        amounts[d["bill_run_number"], kind, d["currency"]] += abs(d["owed"])
+        kind = "credited" if "credit_memo_id" in d else "invoiced"
+        amounts[d["bill_run_number"], kind, d["currency"]] += d["amount"]
         amounts[d["bill_run_number"], "net", d["currency"]] += d["owed"]
     found = rows_of(book, "FROM bill_run_comparison")
     assert {r["bill_run_number"] for r in found} == runs.keys()
