@@ -418,6 +418,16 @@ def test_what_can_not_be_exported_is_refused(  # noqa: PLR0913, PLR0917 - a case
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_snapshot_from_before_a_table_is_exported_without_it(copy: Path, tmp_path: Path) -> None:
+    with closing(lake.attach(copy)) as connection:
+        connection.execute("DROP TABLE order_actions")
+    with Book(copy, read_only=True) as book:
+        export(book, tmp_path / "out", views=True)
+        assert set(TABLES) - manifest_of(tmp_path / "out")["tables"].keys() == {"order_actions"}
+        with pytest.raises(BillfoldError, match="name a later one"):
+            export(book, tmp_path / "more", tables=["order_actions"])
+
+
 def test_views_that_a_book_lacks_are_told_with_the_way_out(copy: Path, tmp_path: Path) -> None:
     with closing(lake.attach(copy)) as connection:
         connection.execute("DROP VIEW ageing")

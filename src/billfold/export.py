@@ -115,7 +115,7 @@ def export(  # noqa: PLR0913 - one argument for each choice
         with closing(Snapshot(book, head.snapshot_id, scratch / ".spill")) as snapshot:
             chosen = _chosen(snapshot, tables, views=views)
             progress("checking the book's files", 0.0)
-            snapshot.refuse_damaged(TABLES if any(v in chosen for v in _views()) else chosen)
+            snapshot.refuse_damaged(_read_for(chosen) & snapshot.names())
             found = {}
             for number, each in enumerate(chosen):
                 progress(f"writing {each}", (1 + number) / (1 + len(chosen)))
@@ -223,6 +223,13 @@ def _chosen(snapshot: Snapshot, tables: Sequence[str], *, views: bool) -> list[s
         msg = f"The book had no {', '.join(lacking)} in that snapshot: {hint}."
         raise BillfoldError(msg)
     return [each for each in known if each in wanted & there]
+
+
+def _read_for(chosen: Sequence[str]) -> set[str]:
+    """Tables that are read for an export: views may read any, items go by their documents."""
+    if any(each in _views() for each in chosen):
+        return set(TABLES)
+    return {*chosen, *(f"{_OF_ITEMS[each]}s" for each in chosen if each in _OF_ITEMS)}
 
 
 def _exported(snapshot: Snapshot, table: str, scratch: Path, partition: str | None) -> Exported:

@@ -95,7 +95,7 @@ class Snapshot:
             DamagedError: one has not.
         """
         sound = Soundness()
-        for table in tables:
+        for table in sorted(tables):
             listed = "SELECT data_file FROM ducklake_list_files('book', ?, snapshot_version => ?)"
             files = self._book.cursor().execute(listed, [table, self._id]).fetchall()
             sound.was_read(table, [path for (path,) in files])
