@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, Self
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import polars as pl
@@ -215,7 +216,7 @@ def _schedule(zone: str, hour: int) -> dg.ScheduleDefinition:
         default_status=dg.DefaultScheduleStatus.RUNNING,
     )  # fmt: skip
     def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        day = f"{context.scheduled_execution_time:%Y-%m-%d}"
+        day = f"{context.scheduled_execution_time.astimezone(ZoneInfo(zone)):%Y-%m-%d}"
         return dg.RunRequest(run_key=day, partition_key=day)
 
     return nightly
