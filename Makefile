@@ -20,7 +20,7 @@ exit 1
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev bill-run test lint format-check types browser unit format reference readme crashes laws bench clean
+.PHONY: help setup setup-dev bill-run notebooks nightly test lint format-check types browser unit format reference readme crashes laws bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
@@ -41,6 +41,12 @@ bill-run: setup ## make the sample book in BOOK if it is not there, and run its 
 	fi
 	$(BILLFOLD) run --target-date $(TARGET_DATE) --invoice-date $(TARGET_DATE) --post || test $$? -eq 3
 	@echo; echo 'Here, billfold is .venv/bin/billfold$(if $(filter-out book,$(BOOK)), --book $(BOOK)).'
+
+notebooks: setup-dev ## open the notebooks about the book in BOOK in a browser
+	BILLFOLD_BOOK=$(BOOK) $(PY) -m marimo run notebooks
+
+nightly: setup-dev ## start Dagster with the nightly run of the book in BOOK
+	BILLFOLD_BOOK=$(BOOK) $(PY) -m pipelines
 
 test: lint format-check types unit ## run every check
 
@@ -72,7 +78,7 @@ format: setup-dev ## format the code and mend what ruff can mend safely
 reference: setup-dev ## write docs/tables.md from the contracts
 	$(PY) tools/make_reference.py
 
-readme: setup-dev ## put what the commands in README.md print now under them
+readme: setup-dev ## put what the commands in README.md and docs/ print now under them
 	$(PY) tests/test_docs.py
 
 crashes: setup-dev ## kill 200 runs over 50,000 accounts at random moments, let 50 pairs of runs meet, and take 20,000 random steps

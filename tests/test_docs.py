@@ -16,6 +16,11 @@ from billfold.contracts.reference import markdown
 
 ROOT: Final = Path(__file__).parents[1]
 _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+DOCUMENTS: Final = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
+    if _BLOCK.search(path.read_text(encoding="utf-8"))
+)
 _CLOCK: Final = re.compile(r"lines in \d+\.\d s( \([\d,]+ lines a second\))?")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -57,27 +62,29 @@ def _settled(output: str) -> list[str]:
 
 
 def _python(document: str) -> list[str]:
-    return re.findall(
-        r"^```python\n(.*?)^```$", (ROOT / document).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
+    """Pieces of Python that go on from where a document's commands end."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return re.findall(r"^```py\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_documents_with_commands_are_found() -> None:
+    assert {"README.md", "docs/explain.md", "docs/operations.md"} <= set(DOCUMENTS)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("document", ["README.md"])
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_commands_print_what_the_document_shows(document: str, tmp_path: Path) -> None:
-    commands = _commands(document)
-    assert commands, "the document shows no command"
     (tmp_path / "data").symlink_to(ROOT / "data")
-    for command, shown in commands:
+    for command, shown in _commands(document):
         assert _settled(_run(command, tmp_path)) == _settled(shown), f"$ {command}"
     for code in _python(document):
         done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout == "4384 ['adjustments']\n24221\n"
+        assert (done.returncode, done.stderr) == (0, ""), code
+        assert done.stdout, "a piece of Python that prints nothing shows nothing"
 
 
 def rewrite(document: str, folder: Path) -> None:
-    """Put what the commands print now under them: `make readme`."""
+    """Put what the commands print now under them: `make readme` for all documents."""
     text = (ROOT / document).read_text(encoding="utf-8")
     (folder / "data").symlink_to(ROOT / "data")
     for block in _BLOCK.findall(text):
@@ -89,5 +96,6 @@ def rewrite(document: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as scratch:
-        rewrite("README.md", Path(scratch))
+    for each in sys.argv[1:] or DOCUMENTS:
+        with tempfile.TemporaryDirectory() as scratch:
+            rewrite(each, Path(scratch))
