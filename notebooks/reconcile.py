@@ -66,17 +66,12 @@ def _(chosen, mo, runs, showing):
     mo.stop(chosen.value is None, showing.sentence("Choose a bill run."))
     run = runs[chosen.value]
     number = run["bill_run_number"]
-    invoices, memos, items, accounts = (
-        showing.counted(run[column], what)
-        for column, what in {
-            "invoices": "invoice", "credit_memos": "credit memo", "items": "item", "accounts_billed": "account",
-        }.items()
-    )  # fmt: skip
+    made = {"invoices": "invoice", "credit_memos": "credit memo", "items": "item"}
     said = (
         f"{number} is {run['status']}. It billed what was owed up to {run['target_date']}, on documents of "
-        f"{run['invoice_date']}: {invoices} and {memos} with {items}. It billed {accounts}; "
-        f"{run['accounts_nothing_due']:,} owed nothing, and {run['parked_accounts']:,} were parked. "
-        f"It read snapshot {run['snapshot_id']} of the book."
+        f"{run['invoice_date']}: {', '.join(showing.counted(run[column], what) for column, what in made.items())}. "
+        f"Accounts: {run['accounts_billed']:,} billed, {run['accounts_nothing_due']:,} with nothing due, "
+        f"{run['parked_accounts']:,} parked. It read snapshot {run['snapshot_id']} of the book."
     )
     canceled = " It was canceled: its documents do not count any more, and what it billed can be billed again."
     showing.sentence(said + canceled * (run["status"] == "Canceled"))
@@ -84,12 +79,12 @@ def _(chosen, mo, runs, showing):
 
 
 @app.cell(hide_code=True)
-def _(book, run, showing, sources):
+def _(book, run, sources):
     order_lines = sources.order_lines(book, run)
-    charges = showing.ask(book, sources.CHARGES, **sources.places(run))
+    charges = sources.charges(book, run)
     usage = sources.usage(book, run)
     documents = sources.documents(book, run)
-    contents = showing.ask(book, sources.CONTENTS, **sources.places(run))
+    contents = sources.contents(book, run)
     return charges, contents, documents, order_lines, usage
 
 
@@ -101,27 +96,24 @@ def _(charges, contents, documents, number, order_lines, showing, sources):
 
 
 @app.cell(hide_code=True)
-def _(mo):
-    mo.md("""
-    ## Where every order line went
+def _(mo, order_lines, showing, sources):
+    mo.vstack([
+        mo.md("""
+        ## Where every order line went
 
-    Quantity times price, added up from the order lines as the run saw them, **before anything is rounded**. Returns
-    have a minus. *Billed* is what stands on the documents of this run. The two may differ by rounding only: each line
-    is rounded once, to its currency's smallest step.
-    """)
-    return
-
-
-@app.cell(hide_code=True)
-def _(order_lines, showing, sources):
-    showing.table(
-        order_lines.select(
-            "currency", "kind", "outcome", "lines", "exact", "billed", "difference",
-            **{"lines rounded": "rounded", "largest rounding": "largest"},
+        Quantity times price, added up from the order lines as the run saw them, **before anything is rounded**. Returns
+        have a minus. *Billed* is what stands on the documents of this run. The two may differ by rounding only: each
+        line is rounded once, to its currency's smallest step.
+        """),
+        showing.table(
+            order_lines.select(
+                "currency", "kind", "outcome", "lines", "exact", "billed", "difference",
+                **{"lines rounded": "rounded", "largest rounding": "largest"},
+            ),
+            empty="The book has no order lines.",
+            strong=lambda row: row["outcome"] == sources.BILLED,
         ),
-        empty="The book has no order lines.",
-        strong=lambda row: row["outcome"] == sources.BILLED,
-    )  # fmt: skip
+    ])  # fmt: skip
     return
 
 
@@ -135,7 +127,12 @@ def _(alt, mo, order_lines, pl, showing):
         )  # fmt: skip
         currency = rows["currency"][0]
         bars = alt.Chart(drawn).encode(
-            x=alt.X("amount:Q", title=f"{currency}, as owed", axis=alt.Axis(format="~s"), scale=alt.Scale(padding=90)),
+            x=alt.X(
+                "amount:Q",
+                title=f"{currency}, as owed",
+                axis=alt.Axis(format="~s", tickCount=6),
+                scale=alt.Scale(padding=90),
+            ),
             y=alt.Y("outcome:N", title=None, sort=None, axis=alt.Axis(labelLimit=260)),
             yOffset=alt.YOffset("kind:N", sort=["Sales", "Return"]),
         )
@@ -154,7 +151,7 @@ def _(alt, mo, order_lines, pl, showing):
             .encode(text="exact:N")
             .transform_filter("datum.amount < 0")
         )
-        return (filled + right + left).properties(width=560, height=alt.Step(20))
+        return (filled + right + left).properties(width="container", height=alt.Step(20))
 
     mo.vstack([showing.shown(outcomes(rows)) for _, rows in order_lines.group_by("currency", maintain_order=True)])
     return
@@ -214,19 +211,18 @@ def _(book, mo, number, showing):
 
 
 @app.cell(hide_code=True)
-def _(mo):
-    mo.md("""
-    ## Month over month
-
-    The run beside the one before it that was asked for the same but for the dates.
-    """)
-    return
-
-
-@app.cell(hide_code=True)
 def _(book, mo, number, showing, sources):
     amounts, counts = sources.compared(book, number)
-    mo.vstack([showing.table(amounts, empty="The run made no document."), showing.table(counts)])
+    first = "No run before it that counts was asked for the same but for the dates."
+    is_first = counts["run before"].null_count() == counts.height
+    mo.vstack([
+        mo.md("""
+        ## Month over month
+
+        The run beside the one before it that was asked for the same but for the dates.
+        """),
+        *([showing.sentence(first)] if is_first else [showing.table(amounts), showing.table(counts)]),
+    ])  # fmt: skip
     return
 
 
@@ -262,7 +258,7 @@ def _(alt, mo, months, number, pl, showing):
                 ),
                 tooltip=["month", "run", "exact"],
             )
-            .properties(width=620, height=220)
+            .properties(width="container", height=220)
         )
 
     mo.vstack([showing.shown(revenue(rows)) for _, rows in months.group_by("currency", maintain_order=True)])
@@ -270,18 +266,17 @@ def _(alt, mo, months, number, pl, showing):
 
 
 @app.cell(hide_code=True)
-def _(mo, showing):
+def _(mo, number, showing):
     again = mo.ui.run_button(label="Make the run again")
-    prove = mo.ui.run_button(label="Check every promise")
     everything = showing.at_once()
-    mo.md("""
+    mo.md(f"""
     ## Proof
 
-    **Preview against actual**: the run is made again from the snapshot that it read, as a preview makes it, and every
+    **Preview against actual**: {number} is made again from the snapshot that it read, as a preview makes it, and every
     table is compared with what was committed, byte by byte. **Promises**: DuckDB looks at the whole book, with queries
     that share no code with the run. Half a million lines take some seconds to make again, and half a minute to check.
     """)
-    return again, everything, prove
+    return again, everything
 
 
 @app.cell(hide_code=True)
@@ -321,9 +316,10 @@ def _(BillfoldError, again, book, everything, mo, number, pl, replay, showing):
 
 
 @app.cell(hide_code=True)
-def _(prove):
+def _(book, mo):
+    prove = mo.ui.run_button(label=f"Check every promise of {book.folder.name}")
     prove
-    return
+    return (prove,)
 
 
 @app.cell(hide_code=True)

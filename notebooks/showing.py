@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 SMALL: Final = 20
 """So many rows are shown at once; more come in pages."""
 
+_SHORT: Final = 36
+"""Longer texts are broken into lines; a table of shorter ones is as wide as they are, and scrolls."""
+
 _PLACE: Final = re.compile(r"\$(\w+)")
 _CELL: Final = "padding:0.3rem 1.4rem 0.3rem 0;vertical-align:top;border-bottom:1px solid rgba(128,128,128,0.25);"
 _HEAD: Final = "font-weight:600;vertical-align:bottom;border-bottom:1px solid rgba(128,128,128,0.7);"
@@ -143,8 +146,9 @@ def _row(row: Row, right: Mapping[str, bool], *, bold: bool) -> str:
 
 
 def _cell(tag: str, said: str, *, right: bool, bold: bool = False) -> str:
-    aligned = "text-align:right;white-space:nowrap;" if right else "text-align:left;"
-    style = _CELL + (_HEAD if tag == "th" else "") + aligned + ("font-weight:600;" if bold else "")
+    aligned = "text-align:right;" if right else "text-align:left;"
+    width = "white-space:nowrap;" if len(said) <= _SHORT else "min-width:18rem;"
+    style = _CELL + (_HEAD if tag == "th" else "") + aligned + width + ("font-weight:600;" if bold else "")
     return f"<{tag} style='{style}'>{escape(said)}</{tag}>"
 
 

@@ -220,6 +220,11 @@ def order_lines(book: Book, run: Mapping[str, Any]) -> pl.DataFrame:
     )
 
 
+def charges(book: Book, run: Mapping[str, Any]) -> pl.DataFrame:
+    """Charge segments by currency, type and what became of them, with the items and amounts that this run made."""
+    return ask(book, CHARGES, **places(run))
+
+
 def documents(book: Book, run: Mapping[str, Any]) -> pl.DataFrame:
     """The run's documents by currency and type: what headers say, what items add up to, what the run reported."""
     found = ask(book, DOCUMENTS, run=run["bill_run_number"])
@@ -238,6 +243,11 @@ def usage(book: Book, run: Mapping[str, Any]) -> pl.DataFrame:
     items = ask(book, UNITS, run=run["bill_run_number"]).select("uom", outcome=pl.lit(BILLED), on_items="units")
     found = ask(book, USAGE, **places(run)).join(items, on=["uom", "outcome"], how="left", nulls_equal=True)
     return found.rename({"uom": "unit", "on_items": "on items"})
+
+
+def contents(book: Book, run: Mapping[str, Any]) -> pl.DataFrame:
+    """What the run's items come from: items, invoiced, credited and net by currency, source and type of charge."""
+    return ask(book, CONTENTS, run=run["bill_run_number"])
 
 
 def compared(book: Book, bill_run_number: str) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -75,7 +75,7 @@ def _(all_runs, book, date, mo, showing):
     latest = showing.ask(book, "SELECT max(bill_target_date) FROM order_line_items").item() or date.today()
     day = showing.argument("target-date")
     what = mo.ui.dropdown(
-        {**runs, now: None}, value=now if day else first, allow_select_none=False, searchable=True, label="Compare"
+        {**runs, now: None}, value=now if day else first, allow_select_none=False, searchable=True, label="Which run"
     )
     target = mo.ui.date(value=day or latest, label="up to the target date")
     what
@@ -225,7 +225,7 @@ def _(after, alt, before, comparison, mo, pl, showing):
     )
     mo.vstack([
         mo.md("## What becomes of the documents"),
-        showing.shown(chart.properties(width=560, height=alt.Step(18))),
+        showing.shown(chart.properties(width="container", height=alt.Step(18))),
         showing.table(showing.titled(touched)),
         mo.md("Why: the components in which documents differed before, or would differ after."),
         showing.table(showing.titled(comparison.why), empty="Every document stays as it is."),
