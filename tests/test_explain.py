@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from datetime import date
 from decimal import Decimal
@@ -370,3 +371,14 @@ def test_a_big_document_shows_its_largest_items(book: Book, tmp_path: Path, quic
     assert "O/600" in page
     assert "O/590 " not in page
     assert len(page.splitlines()) < 45
+
+
+def test_the_documented_program_runs(
+    filled: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,) = re.findall(r"^```py\n(.*?)^```$", (ROOT / "docs" / "explain.md").read_text(), re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(filled.parent)
+    exec(compile(code, "docs/explain.md", "exec"), {})  # noqa: S102 - our own documentation
+    printed = capsys.readouterr().out
+    assert "payment_term Net 30 [('account', 'acme')]" in printed
+    assert "212.9000 212.9000 ['12 seat at 25.00 = 300.00" in printed

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     Read = Callable[..., pl.LazyFrame]
     Row = Mapping[str, Any]
 
+_CANCELED: Final = {t: pl.Series("status", ["Canceled"]) for t in ("invoices", "credit_memos")}
+"""Of documents, rating asks only which are canceled."""
+
 _OF_CHARGES: Final = ("charge_progress", "charges_to_review", "late_usage")
 _OF_ORDERS: Final = ("order_line_items", "invoice_items", "credit_memo_items")
 _OF_SUBSCRIPTIONS: Final = ("subscriptions", "rate_plan_charges", "invoice_items", "credit_memo_items")
@@ -51,8 +54,11 @@ class Line:
     reduced: Line | None = None
 
 
-def of_charge(past: Past, subscription_number: str, charge_number: str, *, is_scheduled: bool) -> Again:
-    """A charge's lines; of a scheduled one, all lines of its account's schedules that were due."""
+def of_charge(past: Past, subscription_number: str, charge_number: str | None, *, is_scheduled: bool) -> Again:
+    """A charge's lines, or without one those of all charges of the subscription's account.
+
+    With `is_scheduled`, all lines of the account's schedules that were due.
+    """
     read = _of_subscriber(past.state.read, subscription_number)
     request = past.request.for_accounts(()).model_copy(update={"ceilings": False})
     inputs = load(read, past.settings, request)
@@ -61,12 +67,12 @@ def of_charge(past: Past, subscription_number: str, charge_number: str, *, is_sc
     if is_scheduled:
         target = None if request.schedules else request.target_date
         return Again(carriers, money, (), sharing(carriers, target, money))
-    alone = carriers.with_charge(charge_number)
+    alone = carriers.with_charge(charge_number) if charge_number else carriers
     return Again(alone, money, tuple(workings(alone, request, money)), None)
 
 
-def of_order_line(past: Past, order_number: str, item_number: str) -> Again:
-    """An order line's line."""
+def of_order_line(past: Past, order_number: str, item_number: str | None) -> Again:
+    """An order line's line, or without an item number those of the whole order."""
     orders = pl.Series("order_number", [order_number])
     read = _narrowed(past.state.read, dict.fromkeys(_OF_ORDERS, orders) | {
         "subscriptions": pl.Series("subscription_number", [], pl.String),
@@ -74,12 +80,14 @@ def of_order_line(past: Past, order_number: str, item_number: str) -> Again:
         "charge_progress": pl.Series("charge_number", [], pl.String),
         "charges_to_review": pl.Series("charge_number", [], pl.String),
         "invoice_schedules": pl.Series("number", [], pl.String),
+        **_CANCELED,
     })  # fmt: skip
     request = past.request.for_accounts(()).model_copy(update={"ceilings": False})
     inputs = load(read, past.settings, request)
     money = Money(past.settings, inputs.currencies)
     carriers = resolve(inputs)
-    alone = replace(carriers, order_lines=carriers.order_lines.filter(item_number=item_number))
+    own = carriers.order_lines.filter(item_number=item_number) if item_number else carriers.order_lines
+    alone = replace(carriers, order_lines=own)
     return Again(alone, money, tuple(workings(alone, request, money)), None)
 
 
@@ -94,6 +102,7 @@ def _of_subscriber(read: Read, subscription_number: str) -> Read:
         "usage": of_charge | pl.col("account_number").is_in(account.implode()),
         "order_line_items": pl.Series("order_number", [], pl.String),
         "invoice_schedules": account,
+        **_CANCELED,
     })  # fmt: skip
 
 

@@ -231,7 +231,7 @@ def taken_off(again: Again, line: Line) -> Iterator[Step]:
     if found.height:
         rows = tuple(discount_row(row) for row in found.iter_rows(named=True))
         off = -sum(found["off"], Decimal(0))
-        said = f"{counted(found.height, 'discount')}, on items of {'its' if len(rows) == 1 else 'their'} own"
+        said = f"{counted(found.height, 'discount')}, on {'an item of its' if len(rows) == 1 else 'items of their'} own"
         net = line.row["amount"] + off
         text = f"{said}: {exactly(off)}, which leaves {in_currency(line.row['currency'], net)}."
         yield Step("discounts", text, {"off": off, "net": net}, rows)

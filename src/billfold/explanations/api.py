@@ -17,6 +17,7 @@ from billfold.explanations.past import past
 from billfold.explanations.rows import input_rows
 from billfold.explanations.stored import header, item
 from billfold.explanations.texts import DOCUMENTS, counted, in_currency, listed
+from billfold.rows import Only, collected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,8 +98,8 @@ def _of_item(why: ItemWhy) -> str:
 
 def _charge(now: State, found: Found, segment: int | None) -> Explanation:
     why = charge_why(now.read, found.key[0], segment)
-    only = pl.col("charge_number") == found.key[0]
-    charge = now.read("rate_plan_charges").filter(only).select("subscription_number", "charge_number").head(1).collect()
+    only = Only(among=pl.Series("charge_number", [found.key[0]]))
+    charge = collected(now.read("rate_plan_charges", only).select("subscription_number", "charge_number").head(1))
     row = {"account_number": why.invoice_owner_account_number, **charge.row(0, named=True)}
     rows = input_rows(now.read, _frame(row))
     return Explanation(found.key[0], "charge", _of_carrier(why), now.head.snapshot_id, carrier=why, rows=rows)

@@ -21,7 +21,7 @@ def billed_by(read: Read, *where: pl.Expr) -> tuple[tuple[Billed, ...], int]:
     own = items(read, *where)
     if own.is_empty():
         return (), 0
-    of = headers(read, pl.col("document_id").is_in(own["document_id"].unique().implode())).select(
+    of = headers(read, own["document_id"].unique()).select(
         "document_id", "document_number", "status", "bill_run_number"
     )
     known = own.join(of, on="document_id", how="left", maintain_order="left").sort("bill_run_number", "item_id")

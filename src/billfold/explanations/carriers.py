@@ -54,13 +54,17 @@ def carried(past: Past, account_number: str, items: pl.DataFrame) -> Carried:
     groups = collected(read("invoice_groups"))
     numbers = items["invoice_schedule_number"].drop_nulls().unique().sort()
     schedules = _rows(read, "invoice_schedules", "number", numbers.to_list())
-    tables = ("subscriptions", "rate_plan_charges", "order_line_items")
+    nothing = {
+        "subscriptions": "subscription_number",
+        "rate_plan_charges": "charge_number",
+        "order_line_items": "order_number",
+    }
     return Carried(
         (*_subscriptions(read, items), *_order_lines(read, items)),
         account,
         _configuration(groups, account["invoice_group"]),
         {row["number"]: row for row in schedules},
-        {t: read(t).collect_schema().names() for t in tables},
+        {t: _rows_of(read, t, c, []).collect_schema().names() for t, c in nothing.items()},
     )
 
 
@@ -97,7 +101,8 @@ def _order_lines(read: Read, items: pl.DataFrame) -> list[Carrier]:
 
 
 def _rows(read: Read, table: str, column: str, values: Sequence[str]) -> list[dict[str, Any]]:
-    if not values:
-        return []
-    wanted = pl.Series(column, list(values), pl.String)
-    return collected(read(table, only=Only(among=wanted)).sort(column)).to_dicts()
+    return collected(_rows_of(read, table, column, values).sort(column)).to_dicts() if values else []
+
+
+def _rows_of(read: Read, table: str, column: str, values: Sequence[str]) -> pl.LazyFrame:
+    return read(table, only=Only(among=pl.Series(column, list(values), pl.String)))

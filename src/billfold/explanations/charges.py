@@ -62,17 +62,17 @@ def _segments(read: Read, charge_number: str) -> pl.DataFrame:
         "charge_number", "segment", "next_due_date", billed_through="charged_through_date"
     )
     charges = collected(read("rate_plan_charges", only=only))
-    theirs = Only(among=charges["subscription_number"].unique())
-    subscriptions = read("subscriptions", only=theirs).select(
+    owner = pl.coalesce("invoice_owner_account_number", "account_number")
+    subscriptions = collected(read("subscriptions", only=Only(among=charges["subscription_number"].unique())).select(
         "subscription_number", "account_number", "invoice_owner_account_number", "contract_effective_date",
         "service_activation_date", "customer_acceptance_date", "subscription_start_date", "term_type",
-        "term_start_date", "term_end_date", "cancelled_date", subscription_status="status",
-    )  # fmt: skip
-    owners = read("accounts").select(owner="account_number", account_bill_cycle_day="bill_cycle_day")
+        "term_start_date", "term_end_date", "cancelled_date", subscription_status="status", owner=owner,
+    ))  # fmt: skip
+    accounts = read("accounts", only=Only(among=subscriptions["owner"].unique().alias("account_number")))
+    owners = accounts.select(owner="account_number", account_bill_cycle_day="bill_cycle_day")
     known = (
         charges.lazy()
-        .join(subscriptions, on="subscription_number")
-        .with_columns(owner=pl.coalesce("invoice_owner_account_number", "account_number"))
+        .join(subscriptions.lazy(), on="subscription_number")
         .join(owners, on="owner")
         .join(progress, on=["charge_number", "segment"], how="left")
     )

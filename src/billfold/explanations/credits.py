@@ -52,9 +52,9 @@ def _why(row: Row) -> str:
     found = []
     if row["is_cut"]:
         once = row["charge_type"] == "OneTime"
-        found.append("the one-time charge was removed" if once else f"the charge ends on {row['cut']} (exclusive)")
+        found.append("the one-time charge was removed" if once else f"the segment ends on {row['cut']} (exclusive)")
     if row["is_moved"]:
-        found.append(f"the charge starts on {row['start']} now")
+        found.append(f"the segment starts on {row['start']} now")
     if row["is_repriced"]:
         found.append(f"its terms changed: {_terms(row)}")
     return f"Since then {' and '.join(found)}."

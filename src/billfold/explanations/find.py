@@ -71,9 +71,11 @@ def _everything(read: Read, name: str, item: str | None) -> Iterator[Found]:
 
 
 def _documents(read: Read, kind: str, name: str) -> Iterator[Found]:
-    called = (pl.col(f"{kind}_id") == name) | (pl.col(f"{kind}_number") == name)
-    ids = collected(read(f"{kind}s").filter(called).select(f"{kind}_id").sort(f"{kind}_id")).to_series()
-    return (Found(kind, (i,)) for i in ids)
+    ids: set[str] = set()
+    for column in (f"{kind}_id", f"{kind}_number"):
+        called = read(f"{kind}s", only=Only(among=pl.Series(column, [name])))
+        ids |= set(collected(called.select(f"{kind}_id")).to_series())
+    return (Found(kind, (i,)) for i in sorted(ids))
 
 
 def _items(read: Read, kind: str, name: str) -> Iterator[Found]:

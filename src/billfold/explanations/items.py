@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from billfold.explanations.again import Again, Line, line_of, of_charge, of_order_line
@@ -12,7 +13,9 @@ from billfold.explanations.shares import steps_of_share, steps_of_share_credit, 
 from billfold.explanations.stored import header, item
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import polars as pl
 
     from billfold.book import State
     from billfold.explanations.past import Past
@@ -23,10 +26,38 @@ if TYPE_CHECKING:
 def item_why(now: State, past: Past, row: Row) -> ItemWhy:
     """How the amount of an item came about; `row` is the stored item, `past` what its run read."""
     earlier = item(now.read, row["applied_to_item_id"])
-    kind = kind_of(row, earlier)
-    document = header(now.read, row["document_id"])
-    again, line = (None, None) if past.unknown else remade(now, past, row, earlier)
-    amount = line.row["amount"] if line else None
+    reduced, given = _reduced(now, row, earlier)
+    again = None if past.unknown else _again(past, row, (reduced or row)["charge_number"], row["item_number"])
+    return _why(now, past, row, _Way(again, earlier, reduced, given))
+
+
+def items_why(now: State, past: Past, rows: pl.DataFrame) -> Iterator[ItemWhy]:
+    """The same of several items of a run. What an account's subscriptions, or an order, brought is rated only once."""
+    known: dict[tuple[str, ...], Again] = {}
+    for row in rows.iter_rows(named=True):
+        earlier = item(now.read, row["applied_to_item_id"])
+        key = (row["source_type"], row["subscription_number"] or row["order_number"])
+        if not past.unknown and key not in known:
+            known[key] = _again(past, row, None, None)
+        yield _why(now, past, row, _Way(known.get(key), earlier, *_reduced(now, row, earlier)))
+
+
+@dataclass(frozen=True)
+class _Way:
+    """What an item's line is found by: lines made again, and the items that its own depends on, if any."""
+
+    again: Again | None
+    earlier: Row | None
+    reduced: Row | None
+    given: Row | None
+
+    def line(self, row: Row) -> Line | None:
+        return line_of(self.again, row, self.reduced, self.given) if self.again else None
+
+
+def _why(now: State, past: Past, row: Row, way: _Way) -> ItemWhy:
+    document, line = header(now.read, row["document_id"]), way.line(row)
+    amount, kind = line.row["amount"] if line else None, kind_of(row, way.earlier)
     return ItemWhy(
         item_id=row["item_id"],
         document_id=row["document_id"],
@@ -40,7 +71,7 @@ def item_why(now: State, past: Past, row: Row) -> ItemWhy:
         agrees=None if past.unknown else amount == row["owed"],
         note=_note(past, line),
         run=past.facts,
-        steps=tuple(_steps(past, again, line, kind, earlier)) if again and line else (),
+        steps=tuple(_steps(past, way.again, line, kind, way.earlier)) if way.again and line else (),
     )
 
 
@@ -64,16 +95,12 @@ def what_of(row: Row) -> str:
     return f"charge {row['charge_number']} segment {row['segment']} of subscription {row['subscription_number']}"
 
 
-def remade(now: State, past: Past, row: Row, earlier: Row | None) -> tuple[Again, Line | None]:
-    """The line that an item stands for, made again, and what it was made of."""
+def _again(past: Past, row: Row, charge_number: str | None, item_number: str | None) -> Again:
+    """The lines that an item is among, made again."""
     if row["source_type"] == "OrderLineItem":
-        again = of_order_line(past, row["order_number"], row["item_number"])
-        return again, line_of(again, row)
-    reduced, given = _reduced(now, row, earlier)
-    charge = (reduced or row)["charge_number"]
+        return of_order_line(past, row["order_number"], item_number)
     is_scheduled = row["source_type"] == "InvoiceSchedule"
-    again = of_charge(past, row["subscription_number"], charge, is_scheduled=is_scheduled)
-    return again, line_of(again, row, reduced, given)
+    return of_charge(past, row["subscription_number"], charge_number, is_scheduled=is_scheduled)
 
 
 def _reduced(now: State, row: Row, earlier: Row | None) -> tuple[Row | None, Row | None]:

@@ -45,9 +45,9 @@ def _all(count: int) -> str:
 
 def _net(read: Read, document: Row, of_charges: pl.DataFrame) -> Decimal:
     """The sum of the group's lines but returns: this document's, and those of the other kind of the same group."""
-    group = ("bill_run_number", "account_number", "group_key")
+    account = pl.Series("account_number", [document["account_number"]])
     is_other = pl.col("document_id") != document["document_id"]
-    twin = headers(read, *(pl.col(c) == document[c] for c in group), is_other)
+    twin = headers(read, account, *(pl.col(c) == document[c] for c in ("bill_run_number", "group_key")), is_other)
     net = sum(of_charges["owed"], Decimal(0))
     if twin.is_empty():
         return net

@@ -27,8 +27,9 @@ def nearest(read: Read, document: Row, carried: Carried) -> Neighbour | None:
 
     On ties it is the closest in the order of ids, which is the order of the components, and of two the earlier.
     """
-    same = [pl.col(c) == document[c] for c in ("bill_run_number", "account_number")]
-    others = headers(read, *same, pl.col("document_id") != document["document_id"])
+    account = pl.Series("account_number", [document["account_number"]])
+    of_run = pl.col("bill_run_number") == document["bill_run_number"]
+    others = headers(read, account, of_run, pl.col("document_id") != document["document_id"])
     if others.is_empty():
         return None
     key = json.loads(document["group_key"])

@@ -24,6 +24,10 @@ _ALL: Final = 20
 
 _LARGEST: Final = 10
 _SHOWN_ROWS: Final = 20
+_COUNTS: Final = ("quantity", "units", "units_beyond", "above", "up_to", "percentage", "percent")
+_SAME: Final = {"percent": "percentage"}
+"""Columns that say nothing where they are as another one."""
+
 _DOTS: Final = "  ·  "
 
 
@@ -127,14 +131,26 @@ def _check(why: ItemWhy) -> str:
 def _show_step_rows(out: Console, step: Step) -> None:
     if not step.rows:
         return
-    rows = [settled(dict(row)) for row in step.rows[:_SHOWN_ROWS]]
-    names = [n for n in rows[0] if any(row[n] is not None for row in rows)]
+    rows = step.rows[:_SHOWN_ROWS]
+    names = [n for n in rows[0] if any(_says(row, n) for row in rows)]
     table = table_of(*(n.replace("_", " ") for n in names), title=step.name.capitalize(), right=_numeric(step, names))
     for row in rows:
-        table.add_row(*("" if row[n] is None else escape(str(row[n])) for n in names))
+        table.add_row(*(escape(_cell(n, row[n])) for n in names))
     out.print("", table, sep="\n")
     if len(step.rows) > _SHOWN_ROWS:
         out.print(f"… and {len(step.rows) - _SHOWN_ROWS:,} more; --json has all.")
+
+
+def _says(row: Mapping[str, Any], name: str) -> bool:
+    """Whether a value is there, and another than that of the column which it repeats."""
+    return row[name] is not None and row[name] is not False and row[name] != row.get(_SAME.get(name, ""))
+
+
+def _cell(name: str, value: Any) -> str:  # noqa: ANN401 - any value of a row
+    """A value of a step's rows: money with two decimals at least, units and percentages without idle zeros."""
+    if isinstance(value, Decimal):
+        return number(value) if name in _COUNTS else money(value)
+    return "" if value is None else str(value)
 
 
 def _numeric(step: Step, names: Sequence[str]) -> list[str]:

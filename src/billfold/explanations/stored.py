@@ -22,15 +22,18 @@ if TYPE_CHECKING:
 _KINDS: Final = (("invoice", 1), ("credit_memo", -1))
 
 
-def headers(read: Read, *where: pl.Expr, only: Only | None = None) -> pl.DataFrame:
-    """Headers of both kinds, in the order of their ids."""
-    found = [_shaped(read(f"{kind}s", only=only), kind).filter(*where) for kind, _ in _KINDS]
+def headers(read: Read, among: pl.Series, *where: pl.Expr) -> pl.DataFrame:
+    """Headers of both kinds with some values in a column, in the order of their ids."""
+    found = []
+    for kind, _ in _KINDS:
+        column = f"{kind}_id" if among.name == "document_id" else among.name
+        found.append(_shaped(read(f"{kind}s", only=Only(among=among.alias(column))), kind).filter(*where))
     return collected(pl.concat(found, how="diagonal").sort("document_id"))
 
 
 def header(read: Read, document_id: str) -> Row:
     """The header of a document that is there."""
-    return headers(read, pl.col("document_id") == document_id).row(0, named=True)
+    return headers(read, pl.Series("document_id", [document_id])).row(0, named=True)
 
 
 def items(read: Read, *where: pl.Expr) -> pl.DataFrame:
