@@ -341,6 +341,11 @@ def test_a_charge_has_no_other_segments(saas: Book) -> None:
         explain(saas, "acme-seats", segment=7)
 
 
+def test_only_charges_have_segments(saas: Book) -> None:
+    with pytest.raises(BillfoldError, match="Only charges have segments, and INV00000001 is the invoice BR-00000001"):
+        explain(saas, "INV00000001", segment=1)
+
+
 # --- the command ------------------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from schedule_books import SAME_TERM, YEAR, discount, fee, run, scheduled, share
 from test_laws import laws
 from test_rating_examples import BOOKS, FOLDER
 
-from billfold import Book, RunRequest, bill
+from billfold import Book, RunRequest, bill, create_order
 from billfold.book import State
 from billfold.explanations.api import explain
 from billfold.explanations.items import items_why
@@ -193,6 +193,19 @@ def test_an_order_line_says_its_list_price_and_discount(book: Book, tmp_path: Pa
         "26.22375 is rounded to JPY 26.00, half away from zero to 1.",
     ]
     assert why.agrees
+
+
+def test_orders_of_the_same_commit_are_part_of_what_the_run_read(book: Book) -> None:
+    load(book, [str(ROOT / "data" / "orders" / "start")])
+    assert create_order(book, (ROOT / "data" / "orders" / "hybrid.json").read_bytes(), today=date(2024, 3, 1))[
+        "success"
+    ]
+    explained = every_item(book)
+    assert differing(explained) == []
+    assert {i.kind for i in explained} == {"charge", "order line"}
+    why = explain(book, explained[0].item_id)
+    assert why.summary.endswith("made again from what the run read, it is the same.")
+    assert {"accounts", "subscriptions", "rate_plan_charges"} == {r.table for r in why.rows}
 
 
 def test_items_of_schedules_say_their_share(book: Book, tmp_path: Path) -> None:

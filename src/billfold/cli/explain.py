@@ -27,7 +27,7 @@ def explain(
             help="An invoice or credit memo (id or number), an item, a charge, or an order line ORDER/ITEM.",
         ),
     ],
-    item: Annotated[str | None, typer.Argument(metavar="[ITEM]", help="An order line: ID is its order.")] = None,
+    item: Annotated[str | None, typer.Argument(metavar="ITEM", help="An order line: ID is its order.")] = None,
     segment: Annotated[int | None, typer.Option(help="Only this segment of a charge.", metavar="N")] = None,
     kind: Annotated[
         Kind | None, typer.Option("--as", help="What is meant, where several things are called so.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from billfold.book import State
+from billfold.errors import BillfoldError
 from billfold.explanations.charges import charge_why
 from billfold.explanations.documents import document_why
 from billfold.explanations.find import Found, find
@@ -42,6 +43,9 @@ def explain(
     book.refuse_older()
     now = State.of(book)
     found = find(now.read, name, item_number, kind)
+    if segment is not None and found.kind != "charge":
+        msg = f"Only charges have segments, and {name} is {found}: leave --segment out."
+        raise BillfoldError(msg)
     match found.kind:
         case "invoice" | "credit_memo":
             return _document(now, found)
@@ -87,13 +91,14 @@ def _frame(row: Row) -> pl.DataFrame:
 
 
 def _of_item(why: ItemWhy) -> str:
-    amount = in_currency(why.currency, why.amount)
+    kind = "amount" if why.kind in {"charge", "order line", "schedule share"} else why.kind
+    amount = f"The {kind} for {why.what} is {in_currency(why.currency, why.amount)}"
     if why.agrees is None:
-        return f"The {why.kind} for {why.what} is {amount}. {why.note}"
+        return f"{amount}. {why.note}"
     if why.agrees:
-        return f"The {why.kind} for {why.what} is {amount}; made again from what the run read, it is the same."
+        return f"{amount}; made again from what the run read, it is the same."
     again = "nothing" if why.recomputed is None else in_currency(why.currency, why.recomputed)
-    return f"The {why.kind} for {why.what} is {amount}, but made again from what the run read it is {again}."
+    return f"{amount}, but made again from what the run read it is {again}."
 
 
 def _charge(now: State, found: Found, segment: int | None) -> Explanation:
