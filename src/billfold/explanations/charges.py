@@ -10,7 +10,7 @@ from billfold.errors import BillfoldError
 from billfold.explanations.billed import amounts, billed_by
 from billfold.explanations.models import CarrierWhy, Reason, SegmentFacts
 from billfold.explanations.texts import counted, listed
-from billfold.explanations.waiting import of_account, of_day
+from billfold.explanations.waiting import of_account, of_day, together
 from billfold.rating.due import is_ratable
 from billfold.rating.spans import with_spans
 from billfold.rows import Only, collected
@@ -51,7 +51,7 @@ def charge_why(read: Read, charge_number: str, segment: int | None) -> CarrierWh
         billed_amounts=amounts(billed),
         canceled_items=canceled,
         segments=tuple(_facts(r) for r in chosen),
-        reasons=(*_reasons(read, chosen), *of_account(read, owner, last)),
+        reasons=together(_reasons(read, chosen), of_account(read, owner, last)),
     )
 
 

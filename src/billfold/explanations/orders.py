@@ -8,7 +8,7 @@ import polars as pl
 
 from billfold.explanations.billed import amounts, billed_by
 from billfold.explanations.models import CarrierWhy, Reason
-from billfold.explanations.waiting import of_account, of_day
+from billfold.explanations.waiting import of_account, of_day, together
 from billfold.rows import Only, collected
 
 if TYPE_CHECKING:
@@ -33,17 +33,15 @@ def order_line_why(read: Read, order_number: str, item_number: str) -> CarrierWh
         billed_amounts=amounts(billed),
         canceled_items=canceled,
         segments=(),
-        reasons=tuple(_reasons(read, row, owner, is_billed=bool(billed))),
+        reasons=(Reason("billed", "An order line is billed once, and has been."),)
+        if billed
+        else together(_reasons(read, row), of_account(read, owner, None)),
     )
 
 
-def _reasons(read: Read, row: Row, owner: str, *, is_billed: bool) -> Iterator[Reason]:
-    if is_billed:
-        yield Reason("billed", "An order line is billed once, and has been.")
-        return
+def _reasons(read: Read, row: Row) -> Iterator[Reason]:
     if row["item_state"] != "SentToBilling":
         state = f"The order line is {row['item_state']}"
         yield Reason("state", f"{state}: only lines that were sent to billing (SentToBilling) are billed.")
     elif row["bill_target_date"]:
         yield of_day(read, row["bill_target_date"], "The order line")
-    yield from of_account(read, owner, None)

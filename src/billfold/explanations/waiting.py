@@ -10,7 +10,7 @@ from billfold.explanations.models import Reason
 from billfold.rows import Only, collected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import date
 
     Read = Callable[..., pl.LazyFrame]
@@ -32,6 +32,12 @@ def of_account(read: Read, account_number: str, billed_by: str | None) -> Iterat
         yield Reason("parked", f"{said}.")
 
 
+def together(own: Iterable[Reason], of_account: Iterable[Reason]) -> tuple[Reason, ...]:
+    """All reasons, those of the account first; with one of these, that the thing is due needs no saying."""
+    first = tuple(of_account)
+    return (*first, *(r for r in own if r.code != "due" or not first))
+
+
 def of_day(read: Read, day: date, what: str) -> Reason:
     """Whether runs have come to the day from which something is due."""
     counting = read("bill_runs").filter(pl.col("status") != "Canceled")
@@ -41,5 +47,4 @@ def of_day(read: Read, day: date, what: str) -> Reason:
     target, number = last[0]["target_date"], last[0]["bill_run_number"]
     if day > target:
         return Reason("not_due", f"{what} is due from {day} on; the latest run, {number}, billed up to {target}.")
-    said = f"{what} is due since {day}: `billfold run --target-date {target}` bills it, unless something is in its way"
-    return Reason("due", f"{said}.")
+    return Reason("due", f"{what} is due since {day}: `billfold run --target-date {target}` would bill it.")
