@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from billfold.book import Book
+    from billfold.explanations.api import explain
     from billfold.lifecycle import cancel, post
     from billfold.orders.api import create_order, preview_order
     from billfold.requests import RunRequest
     from billfold.run import bill, preview, retry
     from billfold.schedules.api import create_schedule, execute_schedule, show_schedule, update_schedule
+    from billfold.whatif import compare
 
 __version__ = "0.1.0"
 
@@ -23,9 +25,11 @@ __all__ = [
     "__version__",
     "bill",
     "cancel",
+    "compare",
     "create_order",
     "create_schedule",
     "execute_schedule",
+    "explain",
     "post",
     "preview",
     "preview_order",
@@ -39,9 +43,11 @@ _HOMES = {
     "RunRequest": "billfold.requests",
     "bill": "billfold.run",
     "cancel": "billfold.lifecycle",
+    "compare": "billfold.whatif",
     "create_order": "billfold.orders.api",
     "create_schedule": "billfold.schedules.api",
     "execute_schedule": "billfold.schedules.api",
+    "explain": "billfold.explanations.api",
     "post": "billfold.lifecycle",
     "preview": "billfold.run",
     "preview_order": "billfold.orders.api",

@@ -800,6 +800,7 @@ FROM (
     UNION ALL SELECT 'order_line_items', concat_ws(' ', order_number, item_number), count(*)
               FROM order_line_items GROUP BY order_number, item_number
     UNION ALL SELECT 'sequence_sets', name, count(*) FROM sequence_sets GROUP BY ALL
+    UNION ALL SELECT 'contacts', contact, count(*) FROM contacts GROUP BY ALL
     UNION ALL SELECT 'invoice_groups', number, count(*) FROM invoice_groups GROUP BY ALL
     UNION ALL SELECT 'invoice_schedules', number, count(*) FROM invoice_schedules GROUP BY ALL
     UNION ALL SELECT 'invoice_schedule_items', item_id, count(*) FROM invoice_schedule_items GROUP BY ALL
