@@ -23,6 +23,8 @@ run_retries:
   enabled: true
   max_retries: 2
   retry_on_asset_or_op_failure: false
+run_monitoring:
+  enabled: true
 """
 
 

@@ -289,12 +289,27 @@ def test_the_record_of_commits_names_the_delivery(book: Book, inbox: Path) -> No
     assert messages.pop().startswith("load accounts, orders, order_line_items from 2024-02-01 (")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_what_a_night_adds_to_a_book_is_its_owner_s_alone(book: Book, inbox: Path) -> None:
+    tonight(book, FIRST, inbox=inbox, post=True)
+    assert [p.name for p in book.folder.iterdir() if p.is_file() and p.stat().st_mode & 0o077] == []
+
+
 def test_a_copy_of_a_book_knows_what_was_loaded(book: Book, inbox: Path, tmp_path: Path) -> None:
     tonight(book, FIRST, inbox=inbox)
     shutil.copytree(book.folder, tmp_path / "copy")
     deliver(inbox, "2024-02-02", "3")
     with Book(tmp_path / "copy") as copy:
         assert names(tonight(copy, LATER, inbox=inbox)) == ["2024-02-02"]
+
+
+def test_a_restored_book_comes_to_the_same_end(book: Book, inbox: Path, tmp_path: Path) -> None:
+    tonight(book, FIRST, inbox=inbox, post=True)
+    shutil.copytree(book.folder, tmp_path / "backup")
+    deliver(inbox, "2024-02-20", "3", due="2024-02-20")
+    lost = tonight(book, LATER, inbox=inbox, post=True)
+    with Book(tmp_path / "backup") as restored:
+        assert tonight(restored, LATER, inbox=inbox, post=True).digest == lost.digest
 
 
 def test_a_bad_delivery_stops_the_night_and_those_before_it_stay(book: Book, inbox: Path) -> None:

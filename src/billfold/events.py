@@ -136,6 +136,7 @@ class Step:
         parked = night.parked.height
         self.facts |= {
             "bill_run_number": night.receipt.bill_run_number, "parked_accounts": parked, "drafts": list(night.drafts),
+            "digest": night.digest,
             "exit_code": night.exit_code, "exit_reason": f"accounts parked: {parked}" if parked else "done",
         }  # fmt: skip
 

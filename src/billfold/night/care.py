@@ -67,14 +67,16 @@ def patiently(work: Callable[[], T], pauses: Sequence[float]) -> T:
     return work()
 
 
-def replace_file(path: Path, content: str) -> None:
-    """Write a file whole or not at all: under another name first.
+def replace_file(path: Path, content: str, *, mode: int = 0o666) -> None:
+    """Write a file whole or not at all: under another name first. Who may read it is up to `mode` and the umask.
 
     Raises:
         BillfoldError: it can't be written.
     """
     scratch = path.with_name(f".{path.name}.tmp")
     try:
+        scratch.unlink(missing_ok=True)
+        scratch.touch(mode=mode)
         scratch.write_text(content, encoding="utf-8")
         scratch.replace(path)
     except OSError as e:

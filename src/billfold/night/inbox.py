@@ -140,5 +140,5 @@ def _note(book: Book, name: str, source: str) -> None:
     """Remember that a delivery is loaded as of the book's present version."""
     failpoints.reached("note.before")
     notes = _notes(book) | {name: {"source": source, "version": book.head().version}}
-    replace_file(book.folder / NOTES, json.dumps(notes, indent=1, sort_keys=True))
+    replace_file(book.folder / NOTES, json.dumps(notes, indent=1, sort_keys=True), mode=0o600)
     failpoints.reached("note.after")

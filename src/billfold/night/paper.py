@@ -70,6 +70,7 @@ def _document(night: Night) -> dict[str, object]:
         "drafts": night.drafts,
         "reports": night.pages,
         "parked": night.parked.select("account_number", "step", "reason", "detail").to_dicts(),
+        "digest": night.digest,
         "exit_code": night.exit_code,
     }
 

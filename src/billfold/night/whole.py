@@ -50,6 +50,9 @@ class Night:
     pages: tuple[Path, ...]
     """Reports that were written."""
 
+    digest: str
+    """Of the book afterwards: equal for equal histories."""
+
     @property
     def parked(self) -> pl.DataFrame:
         """Accounts that owe something and could not be billed, by this night's run or one before it."""
@@ -119,6 +122,7 @@ def night(  # noqa: PLR0913 - one option for each step
             tuple(posted),
             tuple(drafts(book, target_date)),
             tuple(pages),
+            book.head().digest,
         )
         whole.ended(done)
     return done
