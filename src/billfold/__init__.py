@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from billfold.requests import RunRequest
     from billfold.run import bill, preview, retry
     from billfold.schedules.api import create_schedule, execute_schedule, show_schedule, update_schedule
-    from billfold.whatif import compare
+    from billfold.whatif.compare import compare
 
 __version__ = "0.1.0"
 
@@ -43,7 +43,7 @@ _HOMES = {
     "RunRequest": "billfold.requests",
     "bill": "billfold.run",
     "cancel": "billfold.lifecycle",
-    "compare": "billfold.whatif",
+    "compare": "billfold.whatif.compare",
     "create_order": "billfold.orders.api",
     "create_schedule": "billfold.schedules.api",
     "execute_schedule": "billfold.schedules.api",

@@ -41,7 +41,7 @@ IDENTITY: Final = {
     "service_start_date": pl.Date(),
     "service_end_date": pl.Date(),
 }
-"""What a line is: no two lines of a book agree in all of these."""
+"""What a line is: no two lines of a book agree in all of these, but for a discount on several charges."""
 
 LINE: Final = pl.Schema(
     {

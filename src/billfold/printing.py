@@ -166,6 +166,7 @@ def _show_parked(console: Console, receipt: Receipt) -> None:
 
 
 def show_parked(console: Console, parked: pl.DataFrame) -> None:
+    """Who could not be billed, with the step and the reason."""
     if parked.is_empty():
         return
     table = table_of("account", "step", "reason", title="Parked accounts")
