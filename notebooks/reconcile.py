@@ -167,7 +167,10 @@ def _(charges, mo, showing, sources, usage):
         tiers and discounts; that each is right is the promise *amounts: charges*, below.
         """),
         showing.table(charges, empty="The book has no charges.", strong=lambda row: row["outcome"] == sources.BILLED),
-        mo.md("Usage records by unit of measure. *On items* are the units that the run's items say."),
+        mo.md("""
+        Usage records by unit of measure. *On items* are the units that the run's items say; they differ where a
+        setting rounds the unit.
+        """),
         showing.table(usage, empty="The book has no usage.", strong=lambda row: row["outcome"] == sources.BILLED),
     ])  # fmt: skip
     return
@@ -309,7 +312,10 @@ def _(BillfoldError, again, book, everything, mo, number, pl, replay, showing):
         ]
         shown = mo.vstack([
             showing.verdict(f"{number}, made again from snapshot {replayed.snapshot_id}, gives {told}.", holds=same),
-            showing.table(pl.DataFrame(rows), strong=lambda row: row["result"] == "differs"),
+            showing.table(
+                pl.DataFrame(rows).drop(["how it differs"] if same else []),
+                strong=lambda row: row["result"] == "differs",
+            ),
         ])  # fmt: skip
     shown
     return refused, same

@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 import pytest
 from books import Shelf, asked
+from histories import Step, histories
+from hypothesis import given
 from notebook_runs import FOLDER, NAMES, make_saas, run_notebook
+from test_histories import run_all
+from test_laws import laws
 
 from billfold import Book, bill
 from billfold.lifecycle import cancel, runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     Run = Callable[..., tuple[str, Any]]
@@ -50,10 +54,12 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     return lambda name, *arguments: run_notebook(monkeypatch, name, *arguments)
 
 
-@pytest.fixture
-def sources(monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401 - a module beside the notebooks
-    monkeypatch.syspath_prepend(FOLDER)
-    return import_module("sources")
+@pytest.fixture(scope="module")
+def sources() -> Iterator[Any]:
+    """The module beside the notebooks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(FOLDER)
+        yield import_module("sources")
 
 
 def line(item: str, **values: Any) -> dict[str, Any]:  # noqa: ANN401 - any value of a column
@@ -133,6 +139,17 @@ def test_later_runs_find_lines_billed_before_and_canceled_runs_give_them_back(so
     said = ("billed by this run", "billed before", "due after the target date")
     here, before, later = (("USD", "Sales", outcome) for outcome in said)
     assert found == [{here: billed, later: nothing}, {here: billed, before: nothing}, {here: billed, before: nothing}]
+
+
+@laws(2)
+@given(steps=histories(runs=(3,)))
+def test_every_run_of_a_history_reconciles(sources: Any, shelf: Shelf, steps: Sequence[Step]) -> None:  # noqa: ANN401
+    with shelf.holding(steps[0].rows) as book:
+        run_all(book, steps)
+        for done in runs(book).to_dicts():
+            frames = (sources.order_lines, sources.charges, sources.documents, sources.contents)
+            told = sources.agreement(done["bill_run_number"], *(frame(book, done) for frame in frames))
+            assert told.holds, told.said
 
 
 @pytest.mark.parametrize(
@@ -262,6 +279,7 @@ def test_marimo_finds_no_fault_with_them() -> None:
     assert marimo("check", "--strict", *(FOLDER / f"{name}.py" for name in NAMES)).strip() == ""
 
 
+@pytest.mark.slow
 def test_marimo_exports_what_a_notebook_shows(saas: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     marimo("export", "html", FOLDER / "reconcile.py", "-o", page, "--", "--book", saas)
@@ -286,6 +304,7 @@ def test_the_document_shows_what_its_lines_of_python_print(
         assert capsys.readouterr().out == shown
 
 
+@pytest.mark.slow
 def test_the_document_shows_what_its_commands_print(saas: Path, tmp_path: Path) -> None:
     (tmp_path / "notebooks").symlink_to(FOLDER)
     (tmp_path / "book").symlink_to(saas)
