@@ -306,7 +306,7 @@ def test_refused_rows_are_shown_and_saved_and_nothing_is_loaded(shop: Command, t
     [
         ("nowhere", "There is no folder nowhere"),
         ("accounts=nowhere.csv", "There is no file nowhere.csv"),
-        ("acounts=nowhere.csv", "did you mean accounts?"),
+        ("acounts=nowhere.csv", "did you mean accounts"),
         ("accounts=accounts.xlsx", "must end in .csv, .parquet or .jsonl"),
     ],
 )
