@@ -40,8 +40,8 @@ def _commands(document: str) -> list[tuple[str, str]]:
 
 
 def _run(command: str, folder: Path) -> str:
-    """What a shell prints for a command, where `billfold` is this project's."""
-    shim = f'billfold() {{ "{sys.executable}" -m billfold "$@"; }}; '
+    """What a shell prints for a command, where `billfold` and `python` are this project's."""
+    shim = f'python() {{ "{sys.executable}" "$@"; }}; billfold() {{ python -m billfold "$@"; }}; '
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "TZ": "UTC"}
     done = subprocess.run(
         ["/bin/bash", "-c", shim + command],
@@ -53,6 +53,12 @@ def _run(command: str, folder: Path) -> str:
         timeout=300,
     )
     return done.stdout + done.stderr
+
+
+def _with_project(folder: Path) -> None:
+    """Let commands name what the project has beside its code."""
+    for name in ("data", "notebooks"):
+        (folder / name).symlink_to(ROOT / name)
 
 
 def _settled(output: str) -> list[str]:
@@ -74,7 +80,7 @@ def test_the_documents_with_commands_are_found() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_commands_print_what_the_document_shows(document: str, tmp_path: Path) -> None:
-    (tmp_path / "data").symlink_to(ROOT / "data")
+    _with_project(tmp_path)
     for command, shown in _commands(document):
         assert _settled(_run(command, tmp_path)) == _settled(shown), f"$ {command}"
     for code in _python(document):
@@ -86,7 +92,7 @@ def test_commands_print_what_the_document_shows(document: str, tmp_path: Path) -
 def rewrite(document: str, folder: Path) -> None:
     """Put what the commands print now under them: `make readme` for all documents."""
     text = (ROOT / document).read_text(encoding="utf-8")
-    (folder / "data").symlink_to(ROOT / "data")
+    _with_project(folder)
     for block in _BLOCK.findall(text):
         commands = [part.partition("\n")[0] for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
         outputs = ["\n".join(line.rstrip() for line in _run(c, folder).strip().splitlines()) for c in commands]
