@@ -19,6 +19,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from billfold.errors import BillfoldError
+from billfold.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,11 +98,7 @@ def show_rows(rows: pl.DataFrame, output: str, out: Path | None) -> None:
     if out is None:
         sys.stdout.buffer.write(content)
         return
-    try:
-        out.write_bytes(content)
-    except OSError as e:
-        msg = f"{out} can't be written: {e.strerror}."
-        raise BillfoldError(msg) from e
+    write_whole(out, content)
 
 
 def _encoded(rows: pl.DataFrame, output: str) -> bytes:

@@ -121,6 +121,7 @@ def grouping_diff(
 ) -> None:
     """Tell what another grouping or other settings would do to a run; nothing is written to the book."""
     from billfold.book import Book
+    from billfold.console import show_rows
     from billfold.grouping import from_file
     from billfold.printing import working
     from billfold.requests import RunRequest
@@ -147,5 +148,5 @@ def grouping_diff(
         book.refuse_older()
         found = compare(book, asked, group, settings=wanted, accounts=for_account or (), clear=clear, progress=progress)
     if out:
-        paper.save(getattr(found, rows.value), out)
+        show_rows(getattr(found, rows.value), out.suffix[1:].lower(), out)
     paper.show_comparison(found, top=top, as_json=as_json)

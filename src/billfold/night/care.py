@@ -1,4 +1,4 @@
-"""How a night takes care: one at a time, patient with other commits, files whole or not at all."""
+"""How a night takes care: one at a time, and patient with other commits."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from billfold.errors import BillfoldError, BookError, ConflictError
+from billfold.errors import BookError, ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from billfold.book import Book
 
@@ -65,21 +64,3 @@ def patiently(work: Callable[[], T], pauses: Sequence[float]) -> T:
         except ConflictError:
             time.sleep(pause)
     return work()
-
-
-def replace_file(path: Path, content: str, *, mode: int = 0o666) -> None:
-    """Write a file whole or not at all: under another name first. Who may read it is up to `mode` and the umask.
-
-    Raises:
-        BillfoldError: it can't be written.
-    """
-    scratch = path.with_name(f".{path.name}.tmp")
-    try:
-        scratch.unlink(missing_ok=True)
-        scratch.touch(mode=mode)
-        scratch.write_text(content, encoding="utf-8")
-        scratch.replace(path)
-    except OSError as e:
-        scratch.unlink(missing_ok=True)
-        msg = f"{path} can't be written: {e.strerror}."
-        raise BillfoldError(msg) from e

@@ -21,9 +21,10 @@ import polars as pl
 from billfold import failpoints
 from billfold.book import lake
 from billfold.errors import BillfoldError
+from billfold.files import write_whole
 from billfold.intake import load
 from billfold.intake.files import READERS
-from billfold.night.care import patiently, replace_file
+from billfold.night.care import patiently
 from billfold.receipt import Progress, silent
 
 if TYPE_CHECKING:
@@ -140,5 +141,5 @@ def _note(book: Book, name: str, source: str) -> None:
     """Remember that a delivery is loaded as of the book's present version."""
     failpoints.reached("note.before")
     notes = _notes(book) | {name: {"source": source, "version": book.head().version}}
-    replace_file(book.folder / NOTES, json.dumps(notes, indent=1, sort_keys=True), mode=0o600)
+    write_whole(book.folder / NOTES, json.dumps(notes, indent=1, sort_keys=True).encode(), mode=0o600)
     failpoints.reached("note.after")

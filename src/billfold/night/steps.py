@@ -13,8 +13,9 @@ import polars as pl
 
 from billfold import failpoints
 from billfold.errors import BillfoldError, PromiseError
+from billfold.files import make_folder, write_whole
 from billfold.lifecycle import post, runs
-from billfold.night.care import patiently, replace_file
+from billfold.night.care import patiently
 from billfold.receipt import Progress, now, silent
 from billfold.replay import replay
 from billfold.report import page, report
@@ -123,7 +124,7 @@ def write_reports(book: Book, target_date: date, folder: Path, *, progress: Prog
     """
     due = _due(nightly_runs(book, target_date), folder)
     if due:
-        _make(folder)
+        make_folder(folder)
     for place, (number, path) in enumerate(due):
         progress(f"reporting {number}", place / len(due))
         _write_report(book, number, path)
@@ -145,16 +146,8 @@ def _due(nightly: pl.DataFrame, folder: Path) -> list[tuple[str, Path]]:
 def _write_report(book: Book, number: str, path: Path) -> None:
     found = report(book, number)
     failpoints.reached("report.before")
-    replace_file(path, page(found))
+    write_whole(path, page(found).encode())
     failpoints.reached("report.after")
     if not found.holds:
         msg = f"Promises are broken: {path} says which, and `billfold verify --brief` says what breaks them."
         raise PromiseError(msg)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        msg = f"The folder {folder} can't be made: {e.strerror}."
-        raise BillfoldError(msg) from e

@@ -6,12 +6,12 @@ import hashlib
 import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from billfold.errors import BillfoldError
+from billfold.files import make_folder, write_whole
 from billfold.receipt import Progress, silent
 from billfold.render.engine import Engine
 from billfold.render.model import model
@@ -59,7 +59,7 @@ class _Press:
         try:
             template = self.templates.find(header["invoice_template"])
             made = self.engine.typeset(template, model(paper, self.style), header["document_date"])
-            _write(file, made.content)
+            write_whole(file, made.content)
         except BillfoldError as e:
             return Rendered(*of_it, error=str(e).removesuffix("."))
         return Rendered(*of_it, hashlib.sha256(made.content).hexdigest(), len(made.content), made.warnings)
@@ -125,10 +125,10 @@ def _files(chosen: Papers, out: Path | None) -> list[Path]:
         if headers.height > 1:
             msg = f"{headers.height} documents don't go into the one file {out}: give a folder with --out."
             raise BillfoldError(msg)
-        _make(out.parent)
+        make_folder(out.parent)
         return [out]
     folder = out or Path()
-    _make(folder)
+    make_folder(folder)
     return [folder / f"{name}{_PDF}" for name in _names(headers.iter_rows(named=True))]
 
 
@@ -140,27 +140,3 @@ def _names(headers: Iterator[Mapping[str, Any]]) -> list[str]:
     rows = [(h["document_id"], h["document_number"], h["status"]) for h in headers]
     often = Counter(number.lower() for _, number, _ in rows)
     return [n if status == "Posted" and often[n.lower()] == 1 else i for i, n, status in rows]
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        msg = f"The folder {folder} can't be made: {e.strerror}."
-        raise BillfoldError(msg) from e
-    if not os.access(folder, os.W_OK):
-        msg = f"The folder {folder} can't be written: choose another with --out."
-        raise BillfoldError(msg)
-
-
-def _write(file: Path, content: bytes) -> None:
-    """The file appears whole, under a name beside it first."""
-    scratch = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        scratch.write_bytes(content)
-        scratch.replace(file)
-    except OSError as e:
-        with suppress(OSError):
-            scratch.unlink(missing_ok=True)
-        msg = f"{file} can't be written: {e.strerror}."
-        raise BillfoldError(msg) from e

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from typing import TYPE_CHECKING, Any, Final
 
 from billfold.console import print_json, print_text
-from billfold.errors import BillfoldError
+from billfold.files import write_whole
 from billfold.report.page import page
 from billfold.report.tables import money, plural
 
@@ -28,15 +26,7 @@ def save(report: Report, path: Path) -> None:
     Raises:
         BillfoldError: it can't be written there.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_bytes(page(report).encode("utf-8"))
-        scratch.replace(path)
-    except OSError as e:
-        with contextlib.suppress(OSError):
-            scratch.unlink()
-        msg = f"{path} can't be written: {e.strerror}."
-        raise BillfoldError(msg) from e
+    write_whole(path, page(report).encode("utf-8"))
 
 
 def show_saved(report: Report, path: Path) -> None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 from rich.markup import escape
 
-from billfold.console import console, money, print_json, show_rows, table_of, table_or_blocks
-from billfold.errors import BillfoldError
+from billfold.console import console, money, print_json, table_of, table_or_blocks
 from billfold.whatif.comparison import as_dict
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.console import Console
 
     from billfold.whatif.comparison import Comparison
@@ -241,21 +237,3 @@ def _signed(number: int) -> str:
 def _more(amount: Any) -> str:  # noqa: ANN401 - a decimal, as Polars hands it over
     """A difference with its sign."""
     return f"+{money(amount)}" if amount > 0 else money(amount)
-
-
-def save(rows: pl.DataFrame, path: Path) -> None:
-    """Rows as a file, whole or not at all; its ending is one of `FORMATS`.
-
-    Raises:
-        BillfoldError: the file can't be written.
-    """
-    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        show_rows(rows, path.suffix[1:].lower(), scratch)
-        scratch.replace(path)
-    except (BillfoldError, OSError) as e:
-        scratch.unlink(missing_ok=True)
-        cause = e if isinstance(e, OSError) else e.__cause__
-        said = cause.strerror if isinstance(cause, OSError) else str(e)
-        msg = f"{path} can't be written: {said}."
-        raise BillfoldError(msg) from e
