@@ -92,4 +92,4 @@ bench: setup-dev ## run the benchmarks
 
 clean: ## remove what the targets made, except books
 	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
-	find src tests tools benchmarks -name __pycache__ -type d -exec rm -rf {} + 2>/dev/null || true
+	find src tests tools benchmarks pipelines notebooks -name __pycache__ -type d -exec rm -rf {} + 2>/dev/null || true

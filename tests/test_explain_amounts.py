@@ -23,7 +23,7 @@ from test_rating_examples import BOOKS, FOLDER
 from billfold import Book, RunRequest, bill, create_order
 from billfold.book import State
 from billfold.explanations.api import explain
-from billfold.explanations.items import items_why
+from billfold.explanations.items import item_why
 from billfold.explanations.past import past
 from billfold.explanations.stored import items
 from billfold.intake import load
@@ -43,7 +43,8 @@ def every_item(book: Book) -> list[ItemWhy]:
     now, found = State.of(book), []
     for number in now.read("bill_runs").collect()["bill_run_number"].sort():
         own = items(now.read, pl.col("document_id").str.starts_with(number))
-        found += list(items_why(now, past(book, number), own))
+        read = past(book, number)
+        found += [item_why(now, read, row) for row in own.iter_rows(named=True)]
     return found
 
 

@@ -54,11 +54,8 @@ class Line:
     reduced: Line | None = None
 
 
-def of_charge(past: Past, subscription_number: str, charge_number: str | None, *, is_scheduled: bool) -> Again:
-    """A charge's lines, or without one those of all charges of the subscription's account.
-
-    With `is_scheduled`, all lines of the account's schedules that were due.
-    """
+def of_charge(past: Past, subscription_number: str, charge_number: str, *, is_scheduled: bool) -> Again:
+    """A charge's lines or, with `is_scheduled`, all lines of its account's schedules that were due."""
     read = _of_subscriber(past.state.read, subscription_number)
     request = past.request.for_accounts(()).model_copy(update={"ceilings": False})
     inputs = load(read, past.settings, request)
@@ -67,12 +64,12 @@ def of_charge(past: Past, subscription_number: str, charge_number: str | None, *
     if is_scheduled:
         target = None if request.schedules else request.target_date
         return Again(carriers, money, (), sharing(carriers, target, money))
-    alone = carriers.with_charge(charge_number) if charge_number else carriers
+    alone = carriers.with_charge(charge_number)
     return Again(alone, money, tuple(workings(alone, request, money)), None)
 
 
-def of_order_line(past: Past, order_number: str, item_number: str | None) -> Again:
-    """An order line's line, or without an item number those of the whole order."""
+def of_order_line(past: Past, order_number: str, item_number: str) -> Again:
+    """An order line's line."""
     orders = pl.Series("order_number", [order_number])
     read = _narrowed(past.state.read, dict.fromkeys(_OF_ORDERS, orders) | {
         "subscriptions": pl.Series("subscription_number", [], pl.String),
@@ -86,8 +83,7 @@ def of_order_line(past: Past, order_number: str, item_number: str | None) -> Aga
     inputs = load(read, past.settings, request)
     money = Money(past.settings, inputs.currencies)
     carriers = resolve(inputs)
-    own = carriers.order_lines.filter(item_number=item_number) if item_number else carriers.order_lines
-    alone = replace(carriers, order_lines=own)
+    alone = replace(carriers, order_lines=carriers.order_lines.filter(item_number=item_number))
     return Again(alone, money, tuple(workings(alone, request, money)), None)
 
 

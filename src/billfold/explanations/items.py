@@ -13,9 +13,7 @@ from billfold.explanations.shares import steps_of_share, steps_of_share_credit, 
 from billfold.explanations.stored import header, item
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    import polars as pl
+    from collections.abc import Iterable, Mapping
 
     from billfold.book import State
     from billfold.explanations.past import Past
@@ -27,19 +25,8 @@ def item_why(now: State, past: Past, row: Row) -> ItemWhy:
     """How the amount of an item came about; `row` is the stored item, `past` what its run read."""
     earlier = item(now.read, row["applied_to_item_id"])
     reduced, given = _reduced(now, row, earlier)
-    again = None if past.unknown else _again(past, row, (reduced or row)["charge_number"], row["item_number"])
+    again = None if past.unknown else _again(past, row, reduced or row)
     return _why(now, past, row, _Way(again, earlier, reduced, given))
-
-
-def items_why(now: State, past: Past, rows: pl.DataFrame) -> Iterator[ItemWhy]:
-    """The same of several items of a run. What an account's subscriptions, or an order, brought is rated only once."""
-    known: dict[tuple[str, ...], Again] = {}
-    for row in rows.iter_rows(named=True):
-        earlier = item(now.read, row["applied_to_item_id"])
-        key = (row["source_type"], row["subscription_number"] or row["order_number"])
-        if not past.unknown and key not in known:
-            known[key] = _again(past, row, None, None)
-        yield _why(now, past, row, _Way(known.get(key), earlier, *_reduced(now, row, earlier)))
 
 
 @dataclass(frozen=True)
@@ -95,12 +82,12 @@ def what_of(row: Row) -> str:
     return f"charge {row['charge_number']} segment {row['segment']} of subscription {row['subscription_number']}"
 
 
-def _again(past: Past, row: Row, charge_number: str | None, item_number: str | None) -> Again:
-    """The lines that an item is among, made again."""
+def _again(past: Past, row: Row, regular: Row) -> Again:
+    """The lines that an item is among, made again; `regular` is the item itself or, of a discount, what it reduces."""
     if row["source_type"] == "OrderLineItem":
-        return of_order_line(past, row["order_number"], item_number)
+        return of_order_line(past, row["order_number"], row["item_number"])
     is_scheduled = row["source_type"] == "InvoiceSchedule"
-    return of_charge(past, row["subscription_number"], charge_number, is_scheduled=is_scheduled)
+    return of_charge(past, row["subscription_number"], regular["charge_number"], is_scheduled=is_scheduled)
 
 
 def _reduced(now: State, row: Row, earlier: Row | None) -> tuple[Row | None, Row | None]:
