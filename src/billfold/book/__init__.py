@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from billfold.book.commits import Change, Commit, Head, hash_of, merged
+from billfold.book.commits import Change, Commit, Head, Written, merged
+from billfold.book.data_files import DataFiles, File, hash_of
 from billfold.book.layout import SCHEMA_VERSION, migrate
 from billfold.book.orphans import clean, orphans
 from billfold.book.state import State
@@ -14,8 +15,11 @@ __all__ = [
     "Book",
     "Change",
     "Commit",
+    "DataFiles",
+    "File",
     "Head",
     "State",
+    "Written",
     "clean",
     "definitions",
     "hash_of",

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
-import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import duckdb
@@ -19,12 +16,14 @@ import polars as pl
 
 from billfold import failpoints
 from billfold.book import lake
+from billfold.book.data_files import DataFiles, File
 from billfold.book.lake import name, text
 from billfold.contracts import TABLES, keys
 from billfold.errors import BookError, ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 CONTENTS: Final = {
     "version": "BIGINT",
@@ -62,19 +61,37 @@ class Head:
     digest: str
 
 
-@dataclass(frozen=True)
-class Change:
-    """New rows of one table. With `replace`, rows with the same keys go first; with `whole`, all rows do."""
+@dataclass(frozen=True, kw_only=True)
+class _How:
+    """What happens to the rows of a table: with `replace`, those with new rows' keys go; with `whole`, all do."""
 
-    table: str
-    rows: pl.DataFrame
     replace: bool = False
     whole: bool = False
 
     @property
     def how(self) -> str:
-        """What happens to the rows that are there."""
+        """The same in a word."""
         return "whole" if self.whole else "replace" if self.replace else "insert"
+
+
+@dataclass(frozen=True)
+class Change(_How):
+    """New rows of one table. With `replace`, rows with the same keys go first; with `whole`, all rows do."""
+
+    table: str
+    rows: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Written(_How):
+    """A change whose rows are in files already, all of one schema; without files, no row is new.
+
+    Large changes are written part by part, so that their rows need not be held together.
+    """
+
+    table: str
+    files: tuple[File, ...]
+    schema: pl.Schema
 
 
 def merged(changes: Sequence[Change]) -> list[Change]:
@@ -101,17 +118,8 @@ class Commit:
     """What one transaction does: changes of tables, and counters set to new values."""
 
     message: str
-    changes: Sequence[Change] = ()
+    changes: Sequence[Change | Written] = ()
     counters: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Written:
-    """A change whose rows are on disk; a change without rows has no file."""
-
-    change: Change
-    path: Path | None
-    sha256: str | None
 
 
 def make(connection: duckdb.DuckDBPyConnection, data: Path, read_at: Head, commit: Commit) -> None:
@@ -122,27 +130,28 @@ def make(connection: duckdb.DuckDBPyConnection, data: Path, read_at: Head, commi
         BookError: the disk or the catalog refuses. In both cases nothing of this commit remains, but at worst a file
             of DuckDB's that `clean` finds.
     """
-    written: list[_Written] = []
+    files = DataFiles(data)
+    written = [c for c in commit.changes if isinstance(c, Written)]
     try:
-        written.extend(_write(data, c) for c in commit.changes if c.rows.height or c.whole)
-        rows, digest = _recorded(connection.cursor(), data, read_at.version + 1, commit.message, written)
+        rows_to_write = (c for c in commit.changes if isinstance(c, Change) and (c.rows.height or c.whole))
+        written.extend(_on_disk(files, c) for c in rows_to_write)
+        rows, digest = _recorded(connection.cursor(), read_at.version + 1, commit.message, written)
         with alone(data), _transaction(connection) as cursor:
             _swap_head(cursor, read_at, digest)
             for each in written:
-                _apply(cursor, each)
+                _apply(cursor, files, each)
             add_contents(cursor, rows)
             _set_counters(cursor, commit.counters)
             cursor.execute("CALL book.set_commit_message('billfold', ?)", [commit.message])
             failpoints.reached("commit.before")
     except Exception as e:
         # Not for an interruption: it may come just after the commit, and these files would be the book's only ones.
-        for path in (w.path for w in written if w.path):
-            path.unlink(missing_ok=True)
+        files.remove(f for w in written for f in w.files)
         if isinstance(e, duckdb.Error | OSError | BookError | pl.exceptions.PolarsError):
             raise _as_refusal(e) from e
         raise
     failpoints.reached("commit.after")
-    _keep_private(data, [w.change.table for w in written if w.change.replace or w.change.whole])
+    _keep_private(data, [w.table for w in written if w.replace or w.whole])
 
 
 @contextmanager
@@ -178,41 +187,13 @@ def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckD
         raise
 
 
-def _write(data: Path, change: Change) -> _Written:
-    """Write new rows beside the table's files, for good: the transaction relies on them."""
-    if change.rows.is_empty():
-        return _Written(change, None, None)
-    folder = data / "main" / change.table
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / f"{uuid.uuid4().hex}.parquet"
-    failpoints.reached(f"write.before:{change.table}")
-    try:
-        path.touch(mode=0o600)
-        lake.write(change.rows, path)
-        _save(path)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    failpoints.reached(f"write.after:{change.table}")
-    return _Written(change, path, lake.sha256(path))
-
-
-def _save(path: Path) -> None:
-    """See that a file is on the disk, and not only on its way: a commit must survive the loss of power."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def hash_of(rows: pl.DataFrame) -> str | None:
-    """The hash that a file of these rows has; the file is made and thrown away."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.parquet"
-        lake.write(rows, path)
-        return lake.sha256(path)
+def _on_disk(files: DataFiles, change: Change) -> Written:
+    new = (files.write(change.table, change.rows),) if change.rows.height else ()
+    return Written(change.table, new, change.rows.schema, replace=change.replace, whole=change.whole)
 
 
 def _recorded(
-    cursor: duckdb.DuckDBPyConnection, data: Path, version: int, message: str, written: Sequence[_Written]
+    cursor: duckdb.DuckDBPyConnection, version: int, message: str, written: Sequence[Written]
 ) -> tuple[list[tuple[object, ...]], str]:
     """What the commit is to record, and the book's digest after it.
 
@@ -220,12 +201,17 @@ def _recorded(
     """
     chains = dict(cursor.execute(_CHAINS).fetchall())
     rows: list[tuple[object, ...]] = []
-    for position, each in enumerate(written):
-        table, how, count = each.change.table, each.change.how, each.change.rows.height
-        chains[table] = _chained(chains.get(table), message, how, count, each.sha256)
-        file = each.path.relative_to(data).as_posix() if each.path else None
-        rows.append((version, position, message, table, how, file, count, each.sha256, chains[table]))
+    for table, how, file in (each for change in written for each in _told(change)):
+        path, count, sha256 = (file.path, file.rows, file.sha256) if file else (None, 0, None)
+        chains[table] = _chained(chains.get(table), message, how, count, sha256)
+        rows.append((version, len(rows), message, table, how, path, count, sha256, chains[table]))
     return rows, digest_of(chains)
+
+
+def _told(change: Written) -> Iterator[tuple[str, str, File | None]]:
+    """What is recorded of a change, file by file: what was there goes with the first one."""
+    for number, file in enumerate(change.files or (None,)):
+        yield change.table, "insert" if number and change.whole else change.how, file
 
 
 def base_rows(cursor: duckdb.DuckDBPyConnection, version: int, snapshot_id: int) -> list[tuple[object, ...]]:
@@ -264,25 +250,27 @@ def _swap_head(cursor: duckdb.DuckDBPyConnection, read_at: Head, digest: str) ->
     failpoints.reached("head.after")
 
 
-def _apply(cursor: duckdb.DuckDBPyConnection, written: _Written) -> None:
-    change, target = written.change, f"book.main.{name(written.change.table)}"
+def _apply(cursor: duckdb.DuckDBPyConnection, files: DataFiles, change: Written) -> None:
+    target = f"book.main.{name(change.table)}"
     failpoints.reached(f"register.before:{change.table}")
     if change.whole:
         cursor.execute(f"DELETE FROM {target}")  # noqa: S608 - quoted
-    if written.path:
+    if change.files:
         _add_columns(cursor, change)
+        places = [files.place(f) for f in change.files]
         if change.replace:
             matches = " AND ".join(f"t.{name(k)} = n.{name(k)}" for k in keys(TABLES[change.table]))
-            source = f"read_parquet({text(written.path)})"
+            source = f"read_parquet([{', '.join(map(text, places))}])"
             cursor.execute(f"DELETE FROM {target} t USING {source} n WHERE {matches}")  # noqa: S608 - quoted
-        cursor.execute("CALL ducklake_add_data_files('book', ?, ?)", [change.table, str(written.path)])
+        for place in places:
+            cursor.execute("CALL ducklake_add_data_files('book', ?, ?)", [change.table, place])
     failpoints.reached(f"register.after:{change.table}")
 
 
-def _add_columns(cursor: duckdb.DuckDBPyConnection, change: Change) -> None:
+def _add_columns(cursor: duckdb.DuckDBPyConnection, change: Written) -> None:
     """Custom fields that the table does not have yet become columns of it."""
     known = {row[0] for row in cursor.execute(f"DESCRIBE book.main.{name(change.table)}").fetchall()}
-    for column, sql_type in lake.types(cursor, change.rows).items():
+    for column, sql_type in lake.types(cursor, change.schema.to_frame()).items():
         if column not in known:
             cursor.execute(f"ALTER TABLE book.main.{name(change.table)} ADD COLUMN {name(column)} {sql_type}")
 
