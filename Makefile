@@ -20,7 +20,7 @@ exit 1
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev bill-run notebooks nightly test lint format-check types browser unit format reference readme crashes laws bench clean
+.PHONY: help setup setup-dev setup-bench bill-run notebooks nightly test lint format-check types browser unit format reference readme crashes laws bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
@@ -87,7 +87,10 @@ crashes: setup-dev ## kill 200 runs over 50,000 accounts at random moments, let 
 laws: setup-dev ## look at twenty times as many made-up books as make test does, and at others every time
 	LAWS=20 $(PY) -m pytest --numprocesses auto --dist worksteal $$(grep -l hypothesis tests/test_*.py)
 
-bench: setup-dev ## run the benchmarks
+setup-bench:
+	$(call SET_UP,--bench)
+
+bench: setup-bench ## run the benchmarks
 	$(PY) -m benchmarks
 
 clean: ## remove what the targets made, except books

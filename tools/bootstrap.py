@@ -1,6 +1,6 @@
 """Set up .venv with the package versions that uv.lock pins, from nothing but a Python.
 
-Usage: python3 tools/bootstrap.py [--dev]
+Usage: python3 tools/bootstrap.py [--dev | --bench]
 
 Only the standard library is used, and only syntax that an old Python can read, so that an old one gets
 the sentence that says so. Run again when nothing changed, it does nothing.
@@ -19,6 +19,15 @@ OLDEST_PYTHON = (3, 11)
 UV_VERSION = "0.13.9"
 # A uv on PATH that is older may not know this uv.lock, nor be the build backend that pyproject.toml asks for.
 OLDEST_UV = (0, 13)
+
+# What `uv export` is told for each kind of environment; each also serves what the ones before it are for.
+KINDS = {
+    "run": ["--no-dev"],
+    # Tests need every extra, a plain run none.
+    "dev": ["--dev", "--all-extras"],
+    # Benchmarks are run beside other engines.
+    "bench": ["--dev", "--all-extras", "--group", "bench"],
+}
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -64,13 +73,12 @@ def wanted_stamp() -> str:
     return digest.hexdigest()
 
 
-def is_set_up(wanted: str, groups: str) -> bool:
+def is_set_up(wanted: str, kind: str) -> bool:
     """Tell whether .venv is as wanted, and its Python still there."""
     if not STAMP.is_file() or not VENV_PYTHON.exists():
         return False
     found = STAMP.read_text().split()
-    # An environment with the development tools also serves a plain run.
-    return found[:1] == [wanted] and groups in found[1:]
+    return found[:1] == [wanted] and kind in found[1:]
 
 
 def is_new_enough(uv: str) -> bool:
@@ -145,7 +153,7 @@ def follow_pip_settings() -> None:
             os.environ["UV_SYSTEM_CERTS"] = "true"
 
 
-def install_packages(uv: str, groups: str) -> None:
+def install_packages(uv: str, kind: str) -> None:
     """Bring .venv to the pinned packages."""
     check = "import sys; sys.exit(sys.version_info < (3, 11))"
     if not VENV_PYTHON.exists() or not runs(VENV_PYTHON, "-c", check):
@@ -156,11 +164,10 @@ def install_packages(uv: str, groups: str) -> None:
     # exported pins are looked up in the configured index, and their hashes are verified there all the same.
     pins = VENV / "pins.txt"
     export = [uv, "export", "--quiet", "--frozen", "--no-header", "--no-annotate", "--output-file", pins]
-    # Tests need every extra, a plain run none.
-    if not runs(*export, *(["--dev", "--all-extras"] if groups == "dev" else ["--no-dev"])):
+    if not runs(*export, *KINDS[kind]):
         fail("uv could not read uv.lock; see its message above.")
     # The development environment is exact. A plain run leaves alone what else is in .venv.
-    install = ["sync"] if groups == "dev" else ["install", "--no-deps", "--requirements"]
+    install = ["sync"] if kind != "run" else ["install", "--no-deps", "--requirements"]
     if not runs(uv, "pip", *install, pins, "--python", VENV_PYTHON):
         fail("uv could not install the pinned packages; check the network connection and the index settings.")
 
@@ -169,9 +176,9 @@ def main() -> None:
     """Set up what is missing."""
     if sys.version_info < OLDEST_PYTHON:
         fail("Python 3.11 or newer is needed, and this is " + sys.version.split()[0] + ".")
-    groups = "dev" if "--dev" in sys.argv[1:] else "run"
+    kind = next((k for k in reversed(KINDS) if "--" + k in sys.argv[1:]), "run")
     wanted = wanted_stamp()
-    if is_set_up(wanted, groups):
+    if is_set_up(wanted, kind):
         return
     # Another environment that is active, or settings made for installing outside one, must not redirect this.
     for name in ("VIRTUAL_ENV", "UV_SYSTEM_PYTHON", "UV_LOCKED", "UV_PROJECT_ENVIRONMENT"):
@@ -191,8 +198,9 @@ def main() -> None:
     # A set-up that stops half-way must not look complete.
     if STAMP.exists():
         STAMP.unlink()
-    install_packages(uv, groups)
-    STAMP.write_text(wanted + (" run dev\n" if groups == "dev" else " run\n"))
+    install_packages(uv, kind)
+    served = list(KINDS)[: list(KINDS).index(kind) + 1]
+    STAMP.write_text(" ".join([wanted, *served]) + "\n")
 
 
 if __name__ == "__main__":
