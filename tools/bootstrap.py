@@ -25,13 +25,14 @@ KINDS = {
     "run": ["--no-dev"],
     # Tests need every extra, a plain run none.
     "dev": ["--dev", "--all-extras"],
-    # Benchmarks are run beside other engines.
-    "bench": ["--dev", "--all-extras", "--group", "bench"],
+    "bench": ["--dev", "--all-extras"],
 }
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 TOOLS = ROOT / ".tools"
+# Other engines that benchmarks are run beside stay out of .venv, where billfold's libraries would import them.
+ENGINES = TOOLS / "engines"
 STAMP = VENV / "set-up-stamp"
 BIN = "Scripts" if os.name == "nt" else "bin"
 VENV_PYTHON = VENV / BIN / "python"
@@ -172,6 +173,18 @@ def install_packages(uv: str, kind: str) -> None:
         fail("uv could not install the pinned packages; check the network connection and the index settings.")
 
 
+def install_engines(uv: str) -> None:
+    """Bring other engines into a folder of their own, made anew."""
+    pins = TOOLS / "engines.txt"
+    shutil.rmtree(ENGINES, ignore_errors=True)
+    export = [uv, "export", "--quiet", "--frozen", "--no-header", "--no-annotate", "--only-group", "bench"]
+    if not runs(*export, "--output-file", pins):
+        fail("uv could not read uv.lock; see its message above.")
+    install = [uv, "pip", "install", "--python", VENV_PYTHON, "--target", ENGINES, "--no-deps", "--requirements", pins]
+    if not runs(*install):
+        fail("uv could not install the engines of the benchmarks; check the network connection.")
+
+
 def main() -> None:
     """Set up what is missing."""
     if sys.version_info < OLDEST_PYTHON:
@@ -199,6 +212,9 @@ def main() -> None:
     if STAMP.exists():
         STAMP.unlink()
     install_packages(uv, kind)
+    if kind == "bench":
+        TOOLS.mkdir(exist_ok=True)
+        install_engines(uv)
     served = list(KINDS)[: list(KINDS).index(kind) + 1]
     STAMP.write_text(" ".join([wanted, *served]) + "\n")
 
