@@ -12,10 +12,10 @@ from histories import Step, histories
 from hypothesis import given
 from test_laws import laws, targets
 
+import billfold.run
 from billfold import shards
 from billfold.book import Change, Commit
 from billfold.run import bill, preview
-from billfold.steps import assemble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -90,8 +90,7 @@ def look_at_everything(book: Book) -> None:
 
 
 def test_ids_get_as_many_digits_as_the_last_one_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "ID_DIGITS", 1)
-    monkeypatch.setattr(assemble, "ID_DIGITS", 1)
+    monkeypatch.setattr(billfold.run, "ID_DIGITS", 1)
     with Shelf(tmp_path).holding(twelve_accounts()) as book:
         made = bill(book, asked(date(2024, 1, 1))).documents
         assert made.invoices["invoice_id"].to_list() == [f"BR-00000001-{n:02}" for n in range(1, 13)]

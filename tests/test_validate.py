@@ -12,7 +12,9 @@ from books import Shelf, asked
 
 import billfold.run
 from billfold.errors import PromiseError
+from billfold.requests import RunIdentity
 from billfold.run import bill, preview
+from billfold.steps.name import name
 from billfold.steps.validate import PROMISES, billed_once, conforming, numbered, validate
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     Broken = Callable[[Assembled], Assembled]
 
 SETS: Final = pl.DataFrame(schema=dict.fromkeys(("name", "invoice_prefix", "credit_memo_prefix"), pl.String))
+RUN: Final = RunIdentity(bill_run_number="BR-00000001", snapshot_id=1)
 LINE: Final = {"item_state": "SentToBilling", "bill_target_date": "2024-01-01", "amount_per_unit": "10"}
 TABLES: Final[dict[str, Any]] = {
     "accounts": [{"account_number": "A", "currency": "USD"}],
@@ -76,6 +79,10 @@ def _with_a_line_twice(assembled: Assembled) -> Assembled:
     return replace(doubled, lines=pl.concat([assembled.lines, assembled.lines.tail(1)]))
 
 
+def _numbered(documents: Documents, *numbers: int) -> pl.DataFrame:
+    return documents.invoices.with_columns(pl.Series("invoice_number", [f"TMP-INV-{n:08}" for n in numbers]))
+
+
 def _with_another_sum(assembled: Assembled) -> Assembled:
     dearer = assembled.documents.invoices.with_columns(pl.col("amount") + 1)
     return replace(assembled, documents=replace(assembled.documents, invoices=dearer))
@@ -125,8 +132,9 @@ def test_every_promise_is_broken_above() -> None:
 
 def test_a_row_that_breaks_its_contract_is_named(checked: tuple[pl.DataFrame, Assembled]) -> None:
     owed, assembled = checked
+    named = name(validate(owed, _with_a_wrong_type(assembled)), RUN)
     with pytest.raises(PromiseError, match="A row of invoice_items breaks its contract"):
-        conforming(validate(owed, _with_a_wrong_type(assembled)))
+        conforming(replace(named, invoices=_numbered(named, 1, 2)))
 
 
 def test_a_run_with_a_broken_promise_writes_nothing(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,10 +154,9 @@ def test_a_run_with_a_broken_promise_writes_nothing(shelf: Shelf, monkeypatch: p
 
 
 def test_numbers_that_skip_or_repeat_one_are_found(checked: tuple[pl.DataFrame, Assembled]) -> None:
-    documents = checked[1].documents
+    documents = name(checked[1].documents, RUN)
     for numbers, holds in (((1, 2), True), ((1, 3), False), ((2, 2), False), ((2, 1), False)):
-        given = pl.Series("invoice_number", [f"TMP-INV-{n:08}" for n in numbers])
-        several = replace(documents, invoices=documents.invoices.with_columns(given))
+        several = replace(documents, invoices=_numbered(documents, *numbers))
         if holds:
             numbered(several, SETS)
         else:

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from billfold.lines import Carriers
-    from billfold.requests import RunIdentity
 
-    Work = Callable[[Carriers, RunIdentity], Documents]
+    Work = Callable[[Carriers], Documents]
 
 _BREAKS: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, ArithmeticError)
 """What an operation on a frame raises when a value breaks it. A broken promise or an unreadable book is neither."""
@@ -33,20 +32,22 @@ _MOST: Final = 100
 """So many accounts that break by themselves are no data trouble any more, but a fault of billfold."""
 
 
-def isolated(work: Work, carriers: Carriers, run: RunIdentity) -> list[Documents]:
+def isolated(work: Work, carriers: Carriers, run: str) -> list[Documents]:
     """The documents of all accounts, in parts; accounts that break the work by themselves are parked.
+
+    `run` is the bill run's number.
 
     Raises:
         PolarsError: the work breaks without any account too, or by too many of them: the fault is not in the data.
     """
     try:
-        return [work(carriers, run)]
+        return [work(carriers)]
     except _BREAKS:
-        work(carriers.among(carriers.accounts().head(0)), run)
+        work(carriers.among(carriers.accounts().head(0)))
         return _split(work, carriers, run, [])
 
 
-def _split(work: Work, carriers: Carriers, run: RunIdentity, parked: list[str]) -> list[Documents]:
+def _split(work: Work, carriers: Carriers, run: str, parked: list[str]) -> list[Documents]:
     """The documents of accounts that break the work together: made in parts, each of which may break it again."""
     accounts = carriers.accounts()
     if accounts.len() <= _FEW:
@@ -56,55 +57,54 @@ def _split(work: Work, carriers: Carriers, run: RunIdentity, parked: list[str]) 
     for n in range(0, accounts.len(), size):
         part = carriers.among(accounts[n : n + size])
         try:
-            found = [work(part, run)]
+            found = [work(part)]
         except _BREAKS:
             found = _split(work, part, run, parked)
         made += found
-        run = run.after(sum(d.invoices.height + d.credit_memos.height for d in found))
     return made
 
 
-def _without_culprits(work: Work, carriers: Carriers, run: RunIdentity, parked: list[str]) -> list[Documents]:
+def _without_culprits(work: Work, carriers: Carriers, run: str, parked: list[str]) -> list[Documents]:
     """Of few accounts, those that break the work are looked for one by one, and the others made together."""
     made: list[Documents] = []
     while True:
-        culprit = _culprit(work, carriers, run)
+        culprit = _culprit(work, carriers)
         parked.append(culprit)
         made.append(_parked(work, carriers.among(pl.Series([culprit])), run, too_many=len(parked) > _MOST))
         accounts = carriers.accounts()
         carriers = carriers.among(accounts.filter(accounts != culprit))
         try:
-            return [work(carriers, run), *made]
+            return [work(carriers), *made]
         except _BREAKS:
             continue
 
 
-def _culprit(work: Work, carriers: Carriers, run: RunIdentity) -> str:
+def _culprit(work: Work, carriers: Carriers) -> str:
     """An account among those that break the work together; if one half does not, the other one does."""
     accounts = carriers.accounts()
     while accounts.len() > 1:
         half = accounts.head(accounts.len() // 2)
-        accounts = half if _breaks(work, carriers.among(half), run) else accounts[half.len() :]
+        accounts = half if _breaks(work, carriers.among(half)) else accounts[half.len() :]
     return str(accounts[0])
 
 
-def _parked(work: Work, alone: Carriers, run: RunIdentity, *, too_many: bool) -> Documents:
+def _parked(work: Work, alone: Carriers, run: str, *, too_many: bool) -> Documents:
     """No documents, and the account with the step that it breaks, and what of it does."""
     try:
-        work(alone, run)
+        work(alone)
     except _BREAKS as e:
         if too_many:
             raise
-        return _told(alone.accounts()[0], e, _offending(work, alone, run), run)
+        return _told(alone.accounts()[0], e, _offending(work, alone), run)
     msg = "Accounts break the line together, but none of them alone: a fault of billfold, nothing was written."
     raise PromiseError(msg)
 
 
-def _told(account: str, error: BaseException, keys: list[str], run: RunIdentity) -> Documents:
+def _told(account: str, error: BaseException, keys: list[str], run: str) -> Documents:
     said = " ".join(str(error).split("\n")[0].split())[:200]
     what = f" by charge {', '.join(keys[:5])}" if keys else ""
     row = {
-        "bill_run_number": run.bill_run_number,
+        "bill_run_number": run,
         "account_number": account,
         "step": _step(error),
         "reason": f"its data break the step{what}: {said}",
@@ -114,15 +114,15 @@ def _told(account: str, error: BaseException, keys: list[str], run: RunIdentity)
     return replace(none, parked_accounts=pl.DataFrame([row], schema=none.parked_accounts.schema))
 
 
-def _offending(work: Work, carriers: Carriers, run: RunIdentity) -> list[str]:
+def _offending(work: Work, carriers: Carriers) -> list[str]:
     """The charges of an account that break the work by themselves."""
     numbers = carriers.charges["charge_number"].unique().sort().head(_MOST).to_list()
-    return [n for n in numbers if _breaks(work, carriers.with_charge(n), run)]
+    return [n for n in numbers if _breaks(work, carriers.with_charge(n))]
 
 
-def _breaks(work: Work, carriers: Carriers, run: RunIdentity) -> bool:
+def _breaks(work: Work, carriers: Carriers) -> bool:
     try:
-        work(carriers, run)
+        work(carriers)
     except _BREAKS:
         return True
     return False

@@ -125,9 +125,6 @@ LAST_BILL: Final = pl.Schema(
 ALSO_BILLED: Final = pl.Schema({"subscription_number": pl.String(), "account_number": pl.String(), "until": pl.Date()})
 """Subscriptions, of an account, that are billed together with schedules up to a target date of their own."""
 
-ID_DIGITS: Final = 6
-"""Digits of a document's rank in its id; in a run with a million documents, all ids have more."""
-
 KEY: Final = (
     "account_number",
     "currency",
@@ -296,7 +293,10 @@ class Rated:
 
 @dataclass(frozen=True)
 class Documents:
-    """What a run makes, as rows of the output tables, and the lines that they hold."""
+    """What a run makes, as rows of the output tables.
+
+    Until `steps.name` gives them ids, documents are numbers from 1 (`document`), and so are items in them (`position`).
+    """
 
     invoices: pl.DataFrame
     invoice_items: pl.DataFrame
@@ -313,6 +313,11 @@ class Documents:
     def none(cls) -> Self:
         """No documents at all."""
         return cls(**{f.name: empty(TABLES[f.name]) for f in fields(cls)})
+
+
+def custom_fields(rows: pl.DataFrame) -> list[str]:
+    """The custom fields among the columns of some rows, which their contract does not know."""
+    return [c for c in rows.columns if c.endswith("__c")]
 
 
 @dataclass(frozen=True)

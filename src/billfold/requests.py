@@ -2,13 +2,17 @@
 
 import json
 from datetime import date, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from billfold.errors import BillfoldError
 
 ChargeType = Literal["OneTime", "Recurring", "Usage"]
+
+
+ID_DIGITS: Final = 6
+"""Digits of a document's number in its id, unless the run has more documents."""
 
 
 class RunRequest(BaseModel):
@@ -70,6 +74,9 @@ class RunIdentity(BaseModel):
     snapshot_id: int
     documents: int = 0
     """How many documents the run has made so far: it is made in parts, account by account."""
+
+    digits: int = ID_DIGITS
+    """Digits of a document's number in its id; the same for all documents of the run, since ids sort as text."""
 
     def after(self, documents: int) -> "RunIdentity":
         """The run when it has made further documents."""

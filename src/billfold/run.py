@@ -18,20 +18,21 @@ from billfold.isolate import isolated
 from billfold.lifecycle import finalise, parked_request
 from billfold.receipt import Clock, Progress, Receipt, bill_run_row, message_of, now, receipt_of, seconds, silent
 from billfold.repeat import answered
-from billfold.requests import RunIdentity, RunRequest
+from billfold.requests import ID_DIGITS, RunIdentity, RunRequest
 from billfold.rows import collected
 from billfold.settings import current
 from billfold.shards import joined, shards
 from billfold.steps.assemble import assemble
 from billfold.steps.group import group
 from billfold.steps.load import load
+from billfold.steps.name import name
 from billfold.steps.post import Headers, number_drafts
 from billfold.steps.rate import rate
 from billfold.steps.resolve import resolve
 from billfold.steps.validate import billed_once, conforming, numbered, validate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from billfold.lines import Carriers, Documents, Inputs
 
@@ -105,10 +106,8 @@ def _line(state: State, request: RunRequest, progress: Progress) -> tuple[Receip
     split = shards(inputs)
     for number, shard in enumerate(split):
         progress("rating and grouping", 0.1 + 0.6 * number / len(split))
-        found = _documents(shard, run, sequence_sets)
-        parts += found
-        run = run.after(sum(d.invoices.height + d.credit_memos.height for d in found))
-    whole = joined(parts)
+        parts += _documents(shard, run)
+    whole = joined(_named(parts, run))
     drafts = number_drafts(Headers.of(whole, counters), sequence_sets)
     documents = conforming(drafts.on(whole))
     numbered(documents, sequence_sets)
@@ -117,23 +116,33 @@ def _line(state: State, request: RunRequest, progress: Progress) -> tuple[Receip
     return receipt_of(documents, run, accounts, known, inputs), drafts.counters
 
 
-def _documents(inputs: Inputs, run: RunIdentity, sequence_sets: pl.DataFrame) -> list[Documents]:
-    """Documents of some accounts; their numbers are stand-ins until all documents are there."""
+def _documents(inputs: Inputs, run: RunIdentity) -> list[Documents]:
+    """Documents of some accounts, numbered from 1, in parts that follow each other."""
     settings, request = inputs.settings, inputs.request
 
-    def work(carriers: Carriers, run: RunIdentity) -> Documents:
+    def work(carriers: Carriers) -> Documents:
         rated = rate(carriers, request, settings, inputs.currencies)
         lines = group(rated.lines, settings)
         assembled = assemble(lines, rated, settings, request, run)
         if request.ceilings and (found := above_ceilings(assembled.documents, settings, inputs.last_bills)).height:
             rated = rated.with_troubles(found)
             assembled = assemble(lines, rated, settings, request, run)
-        drafts = number_drafts(Headers.of(assembled.documents, {}), sequence_sets)
-        documents = validate(lines, replace(assembled, documents=drafts.on(assembled.documents)))
+        documents = validate(lines, assembled)
         billed_once(documents, carriers.charges, lambda: collected(inputs.billed_order_lines))
         return documents
 
-    return isolated(work, resolve(inputs), run)
+    return isolated(work, resolve(inputs), run.bill_run_number)
+
+
+def _named(parts: Sequence[Documents], run: RunIdentity) -> list[Documents]:
+    """The documents of a whole run with their ids."""
+    counts = [d.invoices.height + d.credit_memos.height for d in parts]
+    run = run.model_copy(update={"digits": max(ID_DIGITS, len(str(sum(counts))))})
+    found = []
+    for documents, count in zip(parts, counts, strict=True):
+        found.append(name(documents, run))
+        run = run.after(count)
+    return found
 
 
 def _accounts(everyone: pl.LazyFrame, chosen: pl.LazyFrame, request: RunRequest) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from billfold.lines import ID_DIGITS, Documents
+from billfold.lines import Documents
 from billfold.rows import Only, collected
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ SHARD: Final = 1_500_000
 
 FEW: Final = 300_000
 """Up to so many charges and order lines, it pays to read them before their subscriptions."""
-
-_IDS: Final = ("invoice_id", "credit_memo_id", "invoice_item_id", "credit_memo_item_id", "applied_to_item_id")
 
 
 def shards(inputs: Inputs) -> list[Inputs]:
@@ -54,31 +52,8 @@ def _of_accounts(inputs: Inputs, first: str, last: str) -> Inputs:
 
 
 def joined(parts: Sequence[Documents]) -> Documents:
-    """Documents of all shards. Ids sort as text, so where one has more digits than usual, all get as many."""
+    """Documents of all shards."""
     if len(parts) == 1:
-        whole = parts[0]
-    else:
-        tables = {t: pl.concat([getattr(p, t) for p in parts], rechunk=False) for t in vars(parts[0])}
-        whole = Documents(**(tables | {"parked_accounts": tables["parked_accounts"].sort("account_number")}))
-    digits = len(str(whole.invoices.height + whole.credit_memos.height))
-    if digits <= ID_DIGITS:
-        return whole
-    return Documents(**{t: _widened(rows, digits, whole) for t, rows in vars(whole).items()})
-
-
-def _widened(rows: pl.DataFrame, digits: int, whole: Documents) -> pl.DataFrame:
-    """Rows whose ids of this run's documents have more digits; ids of earlier runs stay as they are."""
-    run = (whole.invoices if whole.invoices.height else whole.credit_memos)["bill_run_number"][0]
-    there = [c for c in _IDS if c in rows.columns]
-    return rows.with_columns(_wide(pl.col(c), run, digits).alias(c) for c in there)
-
-
-def _wide(number: pl.Expr, run: str, digits: int) -> pl.Expr:
-    parts = number.str.strip_prefix(f"{run}-").str.splitn("-", 2)
-    rank, rest = parts.struct.field("field_0").str.zfill(digits), parts.struct.field("field_1")
-    wide = pl.concat_str(
-        pl.lit(f"{run}-"),
-        rank,
-        pl.when(rest.is_not_null()).then(pl.concat_str(pl.lit("-"), rest)).otherwise(pl.lit("")),
-    )
-    return pl.when(number.str.starts_with(f"{run}-")).then(wide).otherwise(number)
+        return parts[0]
+    tables = {t: pl.concat([getattr(p, t) for p in parts], rechunk=False) for t in vars(parts[0])}
+    return Documents(**(tables | {"parked_accounts": tables["parked_accounts"].sort("account_number")}))

@@ -189,7 +189,7 @@ def _shares(grid: Grid, rows: pl.DataFrame, settings: Mapping[str, str]) -> pl.D
         used_days=days(pl.col("used_from"), pl.col("used_to")),
         item_days=days(pl.col("first"), pl.col("last")) + 1,
     )
-    spans = {
+    spans: dict[tuple[str, str], tuple[str | pl.Expr, str]] = {
         ("used_of", "period_of"): ("used_from", "used_to"),
         ("unused_of", "period_of_unused"): (pl.max_horizontal("first", "cut"), "following"),
         ("billed_of", "period_of_billed"): ("first", "following"),

@@ -1,4 +1,7 @@
-"""Step 4: documents from grouped lines: invoice or credit memo, headers and items, ids in a total order."""
+"""Step 4: documents from grouped lines: invoice or credit memo, headers and items, numbered in a total order.
+
+Documents and items are numbers from 1 here; `steps.name` makes ids of them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from billfold.lines import ID_DIGITS, IDENTITY, KEY, TROUBLE, Assembled, Documents
+from billfold.lines import IDENTITY, KEY, TROUBLE, Assembled, Documents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,10 +51,7 @@ _KEY_NAMES: Final = {
 def assemble(
     lines: pl.DataFrame, rated: Rated, settings: Mapping[str, str], request: RunRequest, run: RunIdentity
 ) -> Assembled:
-    """Documents of one run. Accounts with troubles are set aside; a group of sales that nets negative is one.
-
-    Ids go on from the documents that the run has made for accounts before these.
-    """
+    """Documents of one run. Accounts with troubles are set aside; a group of sales that nets negative is one."""
     troubles = rated.troubles
     billable = _without(lines.with_row_index("line"), troubles)
     groups = _groups(billable)
@@ -59,7 +59,7 @@ def assemble(
     negative = _negative_sales(judged, whole_account=settings["consolidate_invoices"] == "yes")
     placed = _place(_without(judged, negative))
     headers = _headers(placed, groups, request, run)
-    items = _items(placed, headers)
+    items = _items(placed)
     parked = pl.concat([troubles, negative])
     documents = Documents(
         invoices=_renamed(headers.filter(kind=INVOICE), "invoice"),
@@ -100,22 +100,21 @@ def _progressed(progress: pl.DataFrame, parked: pl.DataFrame, run: RunIdentity) 
 def _executed(
     executed: Executed, parked: pl.DataFrame, items: pl.DataFrame, run: RunIdentity
 ) -> dict[str, pl.DataFrame]:
-    """Rows of invoice schedules that were billed, their items with the documents that they are on."""
+    """Rows of invoice schedules that were billed, their items with the documents that they are `on_`."""
     apart = parked.filter(pl.col("origin").is_null() | (pl.col("origin") == "Subscription"))
     left_out = executed.payers.join(apart, on="account_number", how="semi")["invoice_schedule_number"].unique()
     kept = executed.payers.filter(~pl.col("invoice_schedule_number").is_in(left_out.implode()))
     after = executed.after.among(kept["invoice_schedule_number"].unique())
     of_items = items.drop_nulls("invoice_schedule_item_id").group_by(item_id="invoice_schedule_item_id").agg(
-        pl.col("id").filter(kind=kind).last().alias(f"on_{kind}") for kind in (INVOICE, MEMO)
+        pl.col("document").filter(kind=kind).last().alias(f"on_{kind}") for kind in (INVOICE, MEMO)
     )  # fmt: skip
     now = pl.col("item_id").is_in(executed.item_ids.implode())
     rows = after.items.join(of_items, on="item_id", how="left", maintain_order="left").with_columns(
-        *(pl.coalesce(f"on_{kind}", f"{kind}_id").alias(f"{kind}_id") for kind in (INVOICE, MEMO)),
         bill_run_number=pl.when(now).then(pl.lit(run.bill_run_number)).otherwise("bill_run_number"),
     )
     return {
         "invoice_schedules": after.headers,
-        "invoice_schedule_items": rows.select(after.items.columns),
+        "invoice_schedule_items": rows.select(*after.items.columns, "on_invoice", "on_credit_memo"),
         "invoice_schedule_charges": after.charges,
     }
 
@@ -239,9 +238,6 @@ def _headers(placed: pl.DataFrame, groups: pl.DataFrame, request: RunRequest, ru
         "separate_subscription", "invoice_schedule", "group_number", "ungrouped", "origin", "group_values"
     )
     return documents.join(components, on="group", how="left", maintain_order="left").with_columns(
-        id=pl.format(
-            f"{run.bill_run_number}-{{}}", (pl.col("document") + run.documents).cast(pl.String).str.zfill(ID_DIGITS)
-        ),
         bill_run_number=pl.lit(run.bill_run_number),
         status=pl.lit("Draft"),
         number=pl.lit(None, dtype=pl.String),
@@ -252,27 +248,18 @@ def _headers(placed: pl.DataFrame, groups: pl.DataFrame, request: RunRequest, ru
     )
 
 
-def _items(placed: pl.DataFrame, headers: pl.DataFrame) -> pl.DataFrame:
-    """One row a line, under its document's id. Documents are numbered from 1, so the number finds the id."""
-    items = placed.select(
-        *_OF_ITEMS,
-        "kind",
-        "line",
-        "applied_line",
-        pl.lit(headers["id"]).gather(pl.col("document") - 1).alias("id") if headers.height else pl.lit("").alias("id"),
-        amount="signed",
-        position=pl.col("position").cast(pl.String).str.zfill(6),
-    ).with_columns(item_id=pl.format("{}-{}", "id", "position"))
+def _items(placed: pl.DataFrame) -> pl.DataFrame:
+    """One row a line, with its document and position; discounts with those of the line that they reduce."""
+    items = placed.select(*_OF_ITEMS, "kind", "line", "applied_line", "document", "position", amount="signed")
     if items["applied_line"].null_count() == items.height:
         return items
-    reduced = items.select(applied_line="line", reduced="item_id")
-    applied = items.join(reduced, on="applied_line", how="left", maintain_order="left")
-    return applied.with_columns(applied_to_item_id=pl.coalesce("applied_to_item_id", "reduced"))
+    reduced = items.select(applied_line="line", applied_document="document", applied_position="position")
+    return items.join(reduced, on="applied_line", how="left", maintain_order="left")
 
 
 def _renamed(rows: pl.DataFrame, kind: str) -> pl.DataFrame:
     """Columns under the names of the document's tables."""
-    names = {"id": f"{kind}_id", "number": f"{kind}_number", "date": f"{kind}_date", "item_id": f"{kind}_item_id"}
+    names = {"number": f"{kind}_number", "date": f"{kind}_date"}
     return rows.rename(names, strict=False)
 
 

@@ -1,4 +1,4 @@
-"""Step 5: the promises, checked on a run's own documents before anything is written (design section 6)."""
+"""Step 5, second half: the promises, checked on a run's own documents before anything is written (design section 6)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 import pandera.errors
 import polars as pl
 
-from billfold.contracts import TABLES, columns
+from billfold.contracts import TABLES
 from billfold.errors import PromiseError
-from billfold.lines import IDENTITY, KEY
+from billfold.lines import IDENTITY, KEY, custom_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,14 +24,14 @@ _KIND: Final = {"invoice_items": "invoice", "credit_memo_items": "credit_memo"}
 
 
 def validate(owed: pl.DataFrame, assembled: Assembled) -> Documents:
-    """The documents, in the columns of their tables.
+    """The documents, proved.
 
     Raises:
         PromiseError: a promise does not hold; nothing has been written.
     """
     for name, promise in PROMISES.items():
         _keep(name, promise(owed, assembled))
-    return _shaped(assembled.documents)
+    return assembled.documents
 
 
 def billed_once(documents: Documents, through: pl.DataFrame, order_lines: Callable[[], pl.DataFrame]) -> None:
@@ -116,9 +116,10 @@ def _once(owed: pl.DataFrame, assembled: Assembled) -> str:
 
 def _sums(owed: pl.DataFrame, assembled: Assembled) -> str:
     """Items add up to their header, and lines to documents per account and currency."""
-    for headers, items, key, _sign in _KINDS:
-        added = getattr(assembled.documents, items).group_by(key).agg(added=pl.col("amount").sum(), count=pl.len())
-        both = getattr(assembled.documents, headers).join(added, on=key, how="full")
+    for headers, items, _key, _sign in _KINDS:
+        of_items = getattr(assembled.documents, items).group_by("document")
+        added = of_items.agg(added=pl.col("amount").sum(), count=pl.len())
+        both = getattr(assembled.documents, headers).join(added, on="document", how="full")
         wrong = both.filter(
             (pl.col("added").ne_missing(pl.col("amount"))) | (pl.col("count").ne_missing(pl.col("item_count")))
         )
@@ -164,18 +165,6 @@ def _first_lines(lines: pl.DataFrame) -> pl.DataFrame:
     return lines.filter((pl.col("document") != pl.col("document").shift()).fill_null(value=True))
 
 
-def _shaped(documents: Documents) -> Documents:
-    """The frames in their tables' columns and types."""
-    of_tables = {t: [pl.col(c.name).cast(c.dtype) for c in columns(TABLES[t]).values()] for t in vars(documents)}
-    shaped = {t: rows.select(*of_tables[t], *_custom(rows)) for t, rows in vars(documents).items()}
-    return type(documents)(**shaped)
-
-
-def _custom(rows: pl.DataFrame) -> list[str]:
-    """Custom fields: rows that a run changes, as those of invoice schedules, keep them."""
-    return [c for c in rows.columns if c.endswith("__c")]
-
-
 def conforming(documents: Documents) -> Documents:
     """The documents of a whole run, checked against the contracts of their tables.
 
@@ -184,7 +173,7 @@ def conforming(documents: Documents) -> Documents:
     """
     for table, rows in vars(documents).items():
         try:
-            TABLES[table].validate(rows.drop(_custom(rows)), lazy=True)
+            TABLES[table].validate(rows.drop(custom_fields(rows)), lazy=True)
         except pandera.errors.SchemaErrors as e:
             case = pl.DataFrame(e.failure_cases).row(0, named=True)
             said = f"A row of {table} breaks its contract ({case['column']}: {case['check']})"
