@@ -98,16 +98,16 @@ class Step:
 
     def billed(self, receipt: Receipt) -> None:
         """Tell of a run."""
-        documents = receipt.documents
+        totals = receipt.totals
         self.inputs = [self._table(t, _at(receipt.snapshot_id)) for t in INPUTS]
         if receipt.bill_run_number is not None:
-            self._writes({t: getattr(documents, t).height for t in _DOCUMENTS})
+            self._writes({t: totals.rows[t] for t in _DOCUMENTS})
         self.facts |= {
             "bill_run_number": receipt.bill_run_number, "amounts": receipt.amounts,
-            "rows": documents.invoice_items.height + documents.credit_memo_items.height,
-            "invoices": documents.invoices.height, "credit_memos": documents.credit_memos.height,
+            "rows": totals.items,
+            "invoices": totals.rows["invoices"], "credit_memos": totals.rows["credit_memos"],
             "accounts_billed": receipt.accounts_billed, "accounts_nothing_due": receipt.accounts_nothing_due,
-            "parked_accounts": documents.parked_accounts.height, "phases": self._phases(),
+            "parked_accounts": totals.rows["parked_accounts"], "phases": self._phases(),
         }  # fmt: skip
 
     def proved(self, proof: Proof) -> None:

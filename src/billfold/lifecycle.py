@@ -130,7 +130,7 @@ def finalise(
     """
     sets, stored = (collected(state.read(t)) for t in ("sequence_sets", "settings"))
     final = post_headers(Headers.of(drafts, counters), sets, current(stored), posting)
-    _refuse_equal_numbers(state, final)
+    refuse_equal_numbers(state, final.counters, {t: getattr(final, t).lazy() for t in _HEADERS})
     numbered(final.on(drafts), sets)
     return final.on(drafts), final.counters
 
@@ -246,18 +246,27 @@ def _settle(  # noqa: PLR0913, PLR0917 - one argument for each thing that the co
     book.commit(head, Commit(to.message, [*changes, *more], counters))
 
 
-def _refuse_equal_numbers(state: State, final: Headers) -> None:
-    """Prefixes that continue each other (23 and 2) can make one number twice (spec/grouping.md section 7)."""
-    prefixes = sorted(c for c in final.counters if not c.startswith("TMP-"))
-    if not any(b.startswith(a) and b[len(a) :].isdigit() for a in prefixes for b in prefixes if a != b):
+def may_meet(counters: Mapping[str, int]) -> bool:
+    """Whether two of the prefixes that have counters can make one number."""
+    prefixes = sorted(c for c in counters if not c.startswith("TMP-"))
+    return any(b.startswith(a) and b[len(a) :].isdigit() for a in prefixes for b in prefixes if a != b)
+
+
+def refuse_equal_numbers(state: State, counters: Mapping[str, int], headers: Mapping[str, pl.LazyFrame]) -> None:
+    """Prefixes that continue each other (23 and 2) can make one number twice (spec/grouping.md section 7).
+
+    Raises:
+        BillfoldError: two of the headers, or one of them and one that is posted, have one number.
+    """
+    if not may_meet(counters):
         return
     for table, number in (("invoices", "invoice_number"), ("credit_memos", "credit_memo_number")):
-        given = getattr(final, table).select(number)
-        there = collected(state.read(table).filter(status="Posted").select(number))
-        equal = pl.concat([given, there]).filter(pl.col(number).is_duplicated())
+        there = state.read(table).filter(status="Posted").select(number)
+        numbers = collected(pl.concat([headers[table].select(number), there]))
+        equal = numbers.filter(pl.col(number).is_duplicated())
         if equal.height:
             msg = (
-                f"Two documents would get the number {equal[number].min()}, so nothing was posted: "
+                f"Two documents would get the number {equal[number].sort()[0]}, so nothing was posted: "
                 "give one of their sequence sets another prefix or start."
             )
             raise BillfoldError(msg)

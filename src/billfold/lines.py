@@ -7,7 +7,7 @@ schedules) is one more function that returns lines of this shape.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import polars as pl
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from billfold.requests import RunRequest
+    from billfold.rows import Only
 
 ATTRIBUTES: Final = (
     "bill_to_contact",
@@ -101,6 +102,18 @@ PROGRESS: Final = pl.Schema(
 )
 """How far each charge segment that was looked at is billed afterwards; `is_billed` says that this run did it."""
 
+UNBILLED: Final = {
+    "billed_through": pl.Date(),
+    "billed_price": PRICE,
+    "billed_quantity": PRICE,
+    "billed_tiers": pl.String(),
+    "billed_by": pl.String(),
+}
+"""How far a charge was billed, on what terms and by which run; null where it never was."""
+
+SCHEDULED: Final = dict.fromkeys(("scheduled_from", "scheduled_through", "scheduled_before"), pl.Date())
+"""From when to when schedules bill a charge instead of its periods, and until when one did before."""
+
 TROUBLE: Final = pl.Schema(
     {
         "account_number": pl.String(),
@@ -176,6 +189,22 @@ class Executed:
         """No schedule was touched."""
         of = {"invoice_schedule_number": pl.String, "account_number": pl.String}
         return cls(Schedules.none(), pl.DataFrame(schema=of), pl.Series("item_id", [], pl.String))
+
+
+class Part(Protocol):
+    """A large run's accounts from a first to a last one, with the rows of a book that bear on them."""
+
+    def read(self, table: str, only: Only | None = None) -> pl.LazyFrame:
+        """Their accounts (`is_billed`: by this part), subscriptions, open order lines, discount and usage charges."""
+
+    def charges(self) -> pl.LazyFrame:
+        """Their charges that may owe something, with their progress (`UNBILLED`) and `is_reviewed`."""
+
+    def billed_order_lines(self) -> pl.LazyFrame:
+        """Those of their order lines that are on documents which count."""
+
+    def usage(self, first: date, last: date) -> pl.LazyFrame | None:
+        """Their usage that starts on these days; None where only the book has it."""
 
 
 @dataclass(frozen=True)

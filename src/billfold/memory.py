@@ -23,18 +23,26 @@ def late(documents: Documents, inputs: Inputs) -> int:
     return int(collected(theirs.select(pl.len())).item())
 
 
+def rated_late(documents: Documents, inputs: Inputs) -> tuple[str, ...]:
+    """Usage records that waited since they came late, and that these documents bill."""
+    if inputs.late_usage.is_empty():
+        return ()
+    rated = inputs.late_usage.join(documents.processed_usage, on="usage_id", how="semi")["usage_id"]
+    return tuple(rated.sort())
+
+
 def left(documents: Documents, inputs: Inputs) -> dict[str, pl.DataFrame]:
     """Rows that the tables of charges to review and of late usage have after the run, for those that change."""
     waiting = inputs.late_usage.drop("is_open")
     before = {"charges_to_review": inputs.to_review, "late_usage": waiting}
     after = {
-        "charges_to_review": _unseen(documents, inputs),
+        "charges_to_review": left_to_review(documents, inputs),
         "late_usage": waiting.join(documents.processed_usage, on="usage_id", how="anti", maintain_order="left"),
     }
     return {table: rows for table, rows in after.items() if rows.height < before[table].height}
 
 
-def _unseen(documents: Documents, inputs: Inputs) -> pl.DataFrame:
+def left_to_review(documents: Documents, inputs: Inputs) -> pl.DataFrame:
     """Charges to review that other runs still have to look at: those of other accounts or types, and of parked ones.
 
     Nobody need look at charges of drafts, expired subscriptions and inactive accounts before these change, and then

@@ -107,39 +107,39 @@ def show_run(receipt: Receipt, request: RunRequest, book: Path, *, dry_run: bool
     _show_parked(out, receipt)
     _show_late(out, receipt)
     _show_largest(out, receipt)
-    lines = receipt.documents.invoice_items.height + receipt.documents.credit_memo_items.height
+    lines = receipt.totals.items
     rate = f" ({lines / receipt.seconds:,.0f} lines a second)" if lines >= _RATE_FROM and receipt.seconds else ""
     out.print(f"{lines:,} lines in {receipt.seconds:.1f} s{rate}")
     _show_next(out, receipt, book, dry_run=dry_run)
 
 
 def _run_document(receipt: Receipt, *, dry_run: bool) -> dict[str, object]:
-    documents = receipt.documents
+    rows = receipt.totals.rows
     return {
         "bill_run_number": receipt.bill_run_number,
         "status": receipt.status,
         "dry_run": dry_run,
         "snapshot_id": receipt.snapshot_id,
-        "invoices": documents.invoices.height,
-        "credit_memos": documents.credit_memos.height,
-        "items": documents.invoice_items.height + documents.credit_memo_items.height,
-        "parked_accounts": documents.parked_accounts.height,
+        "invoices": rows["invoices"],
+        "credit_memos": rows["credit_memos"],
+        "items": receipt.totals.items,
+        "parked_accounts": rows["parked_accounts"],
         "accounts_billed": receipt.accounts_billed,
         "accounts_nothing_due": receipt.accounts_nothing_due,
         "late_usage": receipt.late_usage,
         "amounts": receipt.amounts,
-        "parked": documents.parked_accounts.select("account_number", "step", "reason", "detail").to_dicts(),
+        "parked": receipt.documents.parked_accounts.select("account_number", "step", "reason", "detail").to_dicts(),
     }
 
 
 def _show_counts(console: Console, receipt: Receipt) -> None:
-    documents = receipt.documents
+    rows = receipt.totals.rows
     table = table_of("", "count", right=["count"])
     for label, count in (
-        ("invoices", documents.invoices.height), ("  items", documents.invoice_items.height),
-        ("credit memos", documents.credit_memos.height), ("  items", documents.credit_memo_items.height),
+        ("invoices", rows["invoices"]), ("  items", rows["invoice_items"]),
+        ("credit memos", rows["credit_memos"]), ("  items", rows["credit_memo_items"]),
         ("accounts billed", receipt.accounts_billed), ("accounts with nothing due", receipt.accounts_nothing_due),
-        ("accounts parked", documents.parked_accounts.height),
+        ("accounts parked", rows["parked_accounts"]),
     ):  # fmt: skip
         table.add_row(label, f"{count:,}")
     console.print("", table, "", sep="\n")
@@ -179,13 +179,12 @@ def show_parked(console: Console, parked: pl.DataFrame) -> None:
 
 
 def _show_largest(console: Console, receipt: Receipt) -> None:
-    invoices = receipt.documents.invoices
-    if invoices.is_empty():
+    largest = receipt.totals.largest
+    if largest.is_empty():
         return
     table = table_of(
         "number", "account", "group", "items", "amount", title="Largest invoices", right=["items", "amount"]
     )
-    largest = invoices.sort("amount", "invoice_id", descending=[True, False]).head(10)
     for row in largest.iter_rows(named=True):
         group = row["invoice_group_value"] or row["invoice_group_number"] or ""
         amount = f"{row['currency']} {money(row['amount'])}"

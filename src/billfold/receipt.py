@@ -7,24 +7,30 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, Self
 
 import polars as pl
 
 from billfold import __version__
-from billfold.book import Change
+from billfold.book import Change, Written
 from billfold.memory import late, left
+from billfold.rows import collected
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from billfold.lines import Documents, Inputs
     from billfold.requests import RunIdentity, RunRequest
 
-_REPLACED: Final = ("charge_progress", "invoice_schedules", "invoice_schedule_items", "invoice_schedule_charges")
+REPLACED: Final = ("charge_progress", "invoice_schedules", "invoice_schedule_items", "invoice_schedule_charges")
 """Tables of which a run changes rows that are there."""
 
+_SHOWN: Final = 10
+"""Largest invoices that a receipt shows."""
+
 Clock = Callable[[], datetime]
+Read = Callable[..., pl.LazyFrame]
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share of the work that is behind it, 0 to 1."""
 
@@ -39,8 +45,50 @@ def silent(_step: str, _share: float) -> None:
 
 
 @dataclass(frozen=True)
+class Totals:
+    """Rows of each table that a run makes, sums (currency, kind, amount), and the largest invoices."""
+
+    rows: Mapping[str, int]
+    sums: pl.DataFrame
+    largest: pl.DataFrame
+
+    @classmethod
+    def of(cls, documents: Documents) -> Self:
+        """The totals of some documents."""
+        kinds = ("invoices", "credit_memos")
+        headers = [getattr(documents, k).select("currency", "amount", kind=pl.lit(k)) for k in kinds]
+        return cls(
+            {t: rows.height for t, rows in vars(documents).items()}, _summed(headers), _largest(documents.invoices)
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Totals]) -> Self:
+        """The totals of several parts."""
+        tables = dict.fromkeys(t for p in parts for t in p.rows)
+        rows = {t: sum(p.rows.get(t, 0) for p in parts) for t in tables}
+        return cls(rows, _summed([p.sums for p in parts]), _largest(pl.concat(p.largest for p in parts)))
+
+    @property
+    def items(self) -> int:
+        """Items of invoices and of credit memos."""
+        return self.rows["invoice_items"] + self.rows["credit_memo_items"]
+
+
+def _summed(amounts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat(amounts).group_by("currency", "kind").agg(pl.col("amount").sum()).sort("currency", "kind")
+
+
+def _largest(invoices: pl.DataFrame) -> pl.DataFrame:
+    return invoices.top_k(_SHOWN, by="amount").sort("amount", "invoice_id", descending=[True, False])
+
+
+@dataclass(frozen=True)
 class Receipt:
-    """What a run made. `bill_run_number` is None when nothing was due, so that nothing was written."""
+    """What a run made. `bill_run_number` is None when nothing was due, so that nothing was written.
+
+    A run that is too large to be held is made in parts: then `documents` has nothing but parked accounts, and the
+    others are to be read from the book. Its files are `written` already, and `in_parts` are its totals.
+    """
 
     bill_run_number: str | None
     status: str | None
@@ -54,36 +102,35 @@ class Receipt:
 
     committed: bool = False
     seconds: float = 0.0
+    written: tuple[Written, ...] = ()
+    in_parts: Totals | None = None
 
     def changes(self) -> list[Change]:
-        """What a run changes in the book, besides its own row."""
-        documents = [Change(t, rows, replace=t in _REPLACED) for t, rows in vars(self.documents).items()]
-        return documents + [Change(t, rows, whole=True) for t, rows in self.left.items()]
+        """What a run that is held changes in the book, besides its own row."""
+        documents = [Change(t, rows, replace=t in REPLACED) for t, rows in vars(self.documents).items()]
+        return [*documents, *(Change(t, rows, whole=True) for t, rows in self.left.items())]
+
+    @cached_property
+    def totals(self) -> Totals:
+        """Its rows and sums."""
+        return self.in_parts or Totals.of(self.documents)
 
     @property
     def amounts(self) -> dict[str, dict[str, str]]:
         """Sums by currency, as text: what was invoiced and what was credited."""
         kinds = ("invoices", "credit_memos")
-        headers = (getattr(self.documents, k).select("currency", "amount", kind=pl.lit(k)) for k in kinds)
-        sums = pl.concat(headers).group_by("currency", "kind").agg(pl.col("amount").sum())
-        found = {(c, k): _text(a) for c, k, a in sums.select("currency", "kind", "amount").iter_rows()}
+        found = {(c, k): _text(a) for c, k, a in self.totals.sums.select("currency", "kind", "amount").iter_rows()}
         return {c: {k: found.get((c, k), "0.00") for k in kinds} for c in sorted({c for c, _ in found})}
 
 
-def receipt_of(documents: Documents, run: RunIdentity, accounts: int, known: pl.DataFrame, inputs: Inputs) -> Receipt:
-    """The receipt of drafts. An account that is parked in part counts as parked, so that the counts add up.
-
-    A run without documents that parks accounts only for reasons that are `known` has nothing to tell: a repeated
-    run is a no-op.
-    """
+def receipt_of(documents: Documents, run: RunIdentity, accounts: int, read: Read, inputs: Inputs) -> Receipt:
+    """The receipt of drafts. An account that is parked in part counts as parked, so that the counts add up."""
     parked = documents.parked_accounts
     with_documents = pl.concat(
         h.select("account_number") for h in (documents.invoices, documents.credit_memos)
     ).unique()
     billed = with_documents.join(parked, on="account_number", how="anti").height
-    told = ["account_number", "step", "reason", "detail"]
-    touched = with_documents.height + documents.invoice_schedules.height
-    due = touched > 0 or parked.join(known, on=told, how="anti").height > 0
+    due = is_news(read, with_documents.height + documents.invoice_schedules.height, parked)
     return Receipt(
         bill_run_number=run.bill_run_number if due else None,
         status="Completed" if due else None,
@@ -96,11 +143,23 @@ def receipt_of(documents: Documents, run: RunIdentity, accounts: int, known: pl.
     )
 
 
+def is_news(read: Read, touched: int, parked: pl.DataFrame) -> bool:
+    """Whether a run has anything to tell.
+
+    One that touches nothing and parks accounts only for reasons that are known has not: a repeated run is a no-op.
+    """
+    if touched or parked.is_empty():
+        return touched > 0
+    canceled = read("bill_runs").filter(status="Canceled")
+    known = collected(read("parked_accounts").join(canceled, on="bill_run_number", how="anti"))
+    return parked.join(known, on=["account_number", "step", "reason", "detail"], how="anti").height > 0
+
+
 def bill_run_row(
     receipt: Receipt, request: RunRequest, digest: str, started_at: datetime, finished_at: datetime
 ) -> pl.DataFrame:
     """The run's row; `digest` is that of the book that it read."""
-    documents, canonical = receipt.documents, request.canonical()
+    rows, canonical = receipt.totals.rows, request.canonical()
     row = {
         "bill_run_number": receipt.bill_run_number,
         "status": receipt.status,
@@ -112,10 +171,10 @@ def bill_run_row(
         "billfold_version": __version__,
         "accounts_billed": receipt.accounts_billed,
         "accounts_nothing_due": receipt.accounts_nothing_due,
-        "parked_accounts": documents.parked_accounts.height,
-        "invoices": documents.invoices.height,
-        "credit_memos": documents.credit_memos.height,
-        "items": documents.invoice_items.height + documents.credit_memo_items.height,
+        "parked_accounts": rows["parked_accounts"],
+        "invoices": rows["invoices"],
+        "credit_memos": rows["credit_memos"],
+        "items": receipt.totals.items,
         "amounts": json.dumps(receipt.amounts),
         "started_at": naive(started_at),
         "finished_at": naive(finished_at),

@@ -14,8 +14,11 @@ import polars as pl
 from billfold.book import Book, Change, Commit, State
 from billfold.ceilings import above_ceilings
 from billfold.errors import BillfoldError
+from billfold.executors import usual
+from billfold.in_parts import Asked, made_in_parts
 from billfold.isolate import isolated
 from billfold.lifecycle import finalise, parked_request
+from billfold.parts import are_several, digits_of, work_of
 from billfold.receipt import Clock, Progress, Receipt, bill_run_row, message_of, now, receipt_of, seconds, silent
 from billfold.repeat import answered
 from billfold.requests import ID_DIGITS, RunIdentity, RunRequest
@@ -34,6 +37,8 @@ from billfold.steps.validate import billed_once, conforming, numbered, validate
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from billfold.book import DataFiles
+    from billfold.in_parts import How
     from billfold.lines import Carriers, Documents, Inputs
 
 
@@ -44,12 +49,19 @@ def preview(book: Book, request: RunRequest, *, clock: Clock = now, progress: Pr
     return replace(drafted, seconds=seconds(started_at, clock()))
 
 
-def bill(
-    book: Book, request: RunRequest, *, post: bool = False, clock: Clock = now, progress: Progress = silent
+def bill(  # noqa: PLR0913 - one argument for each thing that a caller may say
+    book: Book,
+    request: RunRequest,
+    *,
+    post: bool = False,
+    how: How | None = None,
+    clock: Clock = now,
+    progress: Progress = silent,
 ) -> Receipt:
     """Run the line and commit its documents, as drafts or, with `post`, as final ones.
 
-    A request that was answered before, and nothing happened since, is answered without running the line.
+    A request that was answered before, and nothing happened since, is answered without running the line. A large run
+    is made in parts: `how` says within how much memory, and where.
 
     Raises:
         ConflictError: another commit came first; nothing was written.
@@ -58,12 +70,15 @@ def bill(
     state, started_at = State.of(book), clock()
     if (same := answered(state, request)) is not None:
         return same
-    receipt, counters = made(state, request, post=post, progress=progress)
+    if (asked := asked_in_parts(state, request, post=post, files=book.files)) is not None:
+        receipt, counters = made_in_parts(asked, how or usual(), progress)
+    else:
+        receipt, counters = made(state, request, post=post, progress=progress)
     if receipt.bill_run_number is None:
         return receipt
     progress("committing", 0.8)
     row = bill_run_row(receipt, request, state.head.digest, started_at, clock())
-    changes = [*receipt.changes(), Change("bill_runs", row)]
+    changes = [*(receipt.written or receipt.changes()), Change("bill_runs", row)]
     book.commit(state.head, Commit(message_of(str(receipt.bill_run_number)), changes, counters))
     return replace(receipt, committed=True, seconds=seconds(started_at, clock()))
 
@@ -94,30 +109,42 @@ def made(
     return replace(drafted, documents=documents, status="Posted"), counters
 
 
+def asked_in_parts(state: State, request: RunRequest, *, post: bool, files: DataFiles) -> Asked | None:
+    """How a run is asked for that is too large to be held, its rows going to `files`; None for the others."""
+    if not are_several(state, request, work := work_of(state, request)):
+        return None
+    _refuse_unknown(state.read("accounts"), request)
+    return Asked(state, request, _identity(state, digits_of(work)), post, documents_of, files)
+
+
+def _identity(state: State, digits: int = ID_DIGITS) -> RunIdentity:
+    number = state.counters().get("bill_run", 0) + 1
+    return RunIdentity(bill_run_number=f"BR-{number:08d}", snapshot_id=state.head.snapshot_id, digits=digits)
+
+
 def _line(state: State, request: RunRequest, progress: Progress) -> tuple[Receipt, Mapping[str, int]]:
     """Everything up to the commit: draft documents of a state of the book, validated, and the counters after them."""
     read = state.read
     progress("reading", 0.0)
     settings, sequence_sets = current(collected(read("settings"))), collected(read("sequence_sets"))
     inputs = load(read, settings, request)
-    accounts = _accounts(inputs.all_accounts, inputs.accounts, request)
-    counters, parts = state.counters(), []
-    run = RunIdentity(bill_run_number=f"BR-{counters.get('bill_run', 0) + 1:08d}", snapshot_id=state.head.snapshot_id)
-    split = shards(inputs)
+    _refuse_unknown(inputs.all_accounts, request)
+    accounts = int(collected(inputs.accounts.select(pl.len())).item())
+    large = are_several(state, request, inputs.work)
+    run = _identity(state, digits_of(inputs.work) if large else ID_DIGITS)
+    counters, parts, split = state.counters(), [], shards(inputs)
     for number, shard in enumerate(split):
         progress("rating and grouping", 0.1 + 0.6 * number / len(split))
-        parts += _documents(shard, run)
+        parts += documents_of(shard, run)
     whole = joined(_named(parts, run))
     drafts = number_drafts(Headers.of(whole, counters), sequence_sets)
     documents = conforming(drafts.on(whole))
     numbered(documents, sequence_sets)
-    canceled = read("bill_runs").filter(status="Canceled")
-    known = collected(read("parked_accounts").join(canceled, on="bill_run_number", how="anti"))
-    return receipt_of(documents, run, accounts, known, inputs), drafts.counters
+    return receipt_of(documents, run, accounts, read, inputs), drafts.counters
 
 
-def _documents(inputs: Inputs, run: RunIdentity) -> list[Documents]:
-    """Documents of some accounts, numbered from 1, in parts that follow each other."""
+def documents_of(inputs: Inputs, run: RunIdentity) -> list[Documents]:
+    """Documents of some accounts, numbered from 1, in pieces that follow each other."""
     settings, request = inputs.settings, inputs.request
 
     def work(carriers: Carriers) -> Documents:
@@ -137,7 +164,7 @@ def _documents(inputs: Inputs, run: RunIdentity) -> list[Documents]:
 def _named(parts: Sequence[Documents], run: RunIdentity) -> list[Documents]:
     """The documents of a whole run with their ids."""
     counts = [d.invoices.height + d.credit_memos.height for d in parts]
-    run = run.model_copy(update={"digits": max(ID_DIGITS, len(str(sum(counts))))})
+    run = run.model_copy(update={"digits": max(run.digits, len(str(sum(counts))))})
     found = []
     for documents, count in zip(parts, counts, strict=True):
         found.append(name(documents, run))
@@ -145,12 +172,11 @@ def _named(parts: Sequence[Documents], run: RunIdentity) -> list[Documents]:
     return found
 
 
-def _accounts(everyone: pl.LazyFrame, chosen: pl.LazyFrame, request: RunRequest) -> int:
-    """How many accounts the run is for; asking for one that does not exist is refused."""
+def _refuse_unknown(everyone: pl.LazyFrame, request: RunRequest) -> None:
+    """Asking for an account that does not exist is refused."""
     if request.accounts:
         named = collected(everyone.filter(pl.col("account_number").is_in(request.accounts)).select("account_number"))
         unknown = sorted(set(request.accounts) - set(named["account_number"]))
         if unknown:
             msg = f"There is no account {', '.join(unknown)} in the book."
             raise BillfoldError(msg)
-    return int(collected(chosen.select(pl.len())).item())

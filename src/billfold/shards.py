@@ -23,9 +23,12 @@ FEW: Final = 300_000
 """Up to so many charges and order lines, it pays to read them before their subscriptions."""
 
 
-def shards(inputs: Inputs) -> list[Inputs]:
-    """The inputs, split by ranges of account numbers, in order. No line and no document needs two accounts."""
-    count = math.ceil(inputs.work / SHARD)
+def shards(inputs: Inputs, rows: int | None = None) -> list[Inputs]:
+    """The inputs, split by ranges of account numbers, in order. No line and no document needs two accounts.
+
+    `rows` is how many charges and order lines may be held together, `SHARD` if nothing is said.
+    """
+    count = math.ceil(inputs.work / (rows or SHARD))
     if count <= 1:
         return [_few(inputs) if inputs.work <= FEW else inputs]
     numbers = collected(inputs.accounts.select("account_number").sort("account_number"))["account_number"]

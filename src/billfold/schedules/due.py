@@ -51,13 +51,14 @@ def whole_schedules(read: Read, headers: pl.DataFrame) -> Schedules:
     return Schedules(headers, items, collected(read("invoice_schedule_charges", only=theirs).sort(NUMBER, "position")))
 
 
-def covered(read: Read, charges: pl.Series) -> pl.LazyFrame:
+def covered(read: Read, charges: pl.Series | None = None) -> pl.LazyFrame:
     """From when to when schedules bill charges instead of their periods: charge_number, scheduled_from and _through.
 
     Terms that follow each other are one such span. Of several, it is the last; `scheduled_before` is the end of the one
     before it.
     """
-    links = read("invoice_schedule_charges", only=Only(among=charges.alias("charge_number")))
+    only = Only(among=None if charges is None else charges.alias("charge_number"))
+    links = read("invoice_schedule_charges", only=only)
     spans = links.filter(~pl.col("is_detached")).sort("charge_number", "from_date")
     apart = pl.col("from_date") > pl.col("through_date").shift(1).over("charge_number")
     numbered = spans.with_columns(span=apart.fill_null(value=False).cast(pl.Int32).cum_sum().over("charge_number"))

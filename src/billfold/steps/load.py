@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from billfold.ceilings import NO_CEILING
-from billfold.lines import LAST_BILL, Inputs
-from billfold.money import PRICE
+from billfold.lines import LAST_BILL, SCHEDULED, UNBILLED, Inputs
 from billfold.rows import Only, collected
 from billfold.schedules.due import also_billed, covered, due_schedules
 
@@ -17,53 +16,48 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
-    from billfold.lines import Schedules
+    from billfold.lines import Part, Schedules
     from billfold.requests import RunRequest
 
     Read = Callable[..., pl.LazyFrame]
 
+_CHARGE: Final = ["charge_number", "segment"]
 _OF_ITEMS: Final = (
     "charge_number", "segment", "charge_name", "service_start_date", "service_end_date", "amount",
     "applied_to_item_id", "processing_type", "invoice_schedule_number",
 )  # fmt: skip
-_UNBILLED: Final = {
-    "billed_through": pl.Date(), "scheduled_from": pl.Date(), "scheduled_through": pl.Date(),
-    "scheduled_before": pl.Date(), "billed_price": PRICE,
-    "billed_quantity": PRICE, "billed_tiers": pl.String(), "billed_by": pl.String(),
-}  # fmt: skip
 
 
-def load(read: Read, settings: Mapping[str, str], request: RunRequest) -> Inputs:
-    """Tables of one snapshot, filtered to the accounts and kinds of lines that are asked for."""
-    accounts, subscriptions, order_lines = read("accounts"), read("subscriptions"), read("order_line_items")
-    to_review = collected(read("charges_to_review"))
+def load(read: Read, settings: Mapping[str, str], request: RunRequest, part: Part | None = None) -> Inputs:
+    """Tables of one snapshot, filtered to the accounts and kinds of lines that are asked for, and to a part of them."""
+    near = part.read if part else read
+    accounts, subscriptions, order_lines = near("accounts"), near("subscriptions"), near("order_line_items")
     own = _of_orders(read, request.orders) if request.orders else None
     due = due_schedules(read, settings, request, own)
     also = also_billed(read, due, request)
-    awake = _awake(read, to_review, request, own, also)
-    charges = _with_progress(read, awake, to_review)
+    if part:
+        charges = part.charges().join(covered(read), on="charge_number", how="left")
+        to_review = collected(part.charges().filter("is_reviewed").select(_CHARGE))
+        work = int(collected(part.charges().select(pl.len())).item())
+    else:
+        to_review = collected(read("charges_to_review"))
+        awake = _awake(read, to_review, request, own, also)
+        charges, work = _with_progress(read, awake, to_review), _work(awake, order_lines, request)
     charges = charges.filter(~pl.col("charge_type").is_in(request.excluded_charge_types))
-
-    late = _late_usage(read)
-
-    def usage(first: date, last: date) -> pl.LazyFrame:
-        closed = late.filter(~pl.col("is_open"))["usage_id"]
-        window = read("usage", only=Only(between={"start_date": (first, last)}))
-        return window.filter(~pl.col("usage_id").is_in(closed.implode())) if closed.len() else window
-
+    late = _late_usage(read, near)
     return Inputs(
-        accounts=_selected(accounts, request),
+        accounts=selected(accounts.filter("is_billed") if part else accounts, request),
         all_accounts=accounts,
         subscriptions=subscriptions,
         charged=subscriptions,
         rate_plan_charges=charges if request.subscriptions else charges.clear(),
-        discounts=_discounts(read),
-        usage_charges=lambda: _of_kind(read, "charge_type", "Usage"),
-        usage=usage,
+        discounts=_of_kind(near, "charge_model", "DiscountPercentage"),
+        usage_charges=lambda: _of_kind(near, "charge_type", "Usage"),
+        usage=_usage(read, part, late),
         processed=lambda ids: _processed(read, ids),
         order_line_items=order_lines,
         items=_items_that_count(read),
-        billed_order_lines=_billed_order_lines(read),
+        billed_order_lines=part.billed_order_lines() if part else _billed_order_lines(read),
         invoice_groups=collected(read("invoice_groups")),
         last_bills=_last_bills(read, settings, request),
         to_review=to_review,
@@ -74,8 +68,21 @@ def load(read: Read, settings: Mapping[str, str], request: RunRequest) -> Inputs
         schedules=due,
         scheduled_charges=of_schedules(read, due),
         also_billed=also,
-        work=_work(awake, order_lines, request),
+        work=work,
     )
+
+
+def _usage(read: Read, part: Part | None, late: pl.DataFrame) -> Callable[[date, date], pl.LazyFrame]:
+    """Usage by its days, without records that came after their period was billed for good."""
+    closed = late.filter(~pl.col("is_open"))["usage_id"]
+
+    def usage(first: date, last: date) -> pl.LazyFrame:
+        window = part.usage(first, last) if part else None
+        if window is None:
+            window = read("usage", only=Only(between={"start_date": (first, last)}))
+        return window.filter(~pl.col("usage_id").is_in(closed.implode())) if closed.len() else window
+
+    return usage
 
 
 def _work(awake: pl.Series, lines: pl.LazyFrame, request: RunRequest) -> int:
@@ -127,24 +134,23 @@ def _due_later(read: Read, to_review: pl.DataFrame, also: pl.DataFrame) -> pl.Se
 def of_schedules(read: Read, due: Schedules) -> pl.LazyFrame:
     """Segments of the charges of schedules, as if nothing of them was billed by period."""
     only = Only(among=due.charges["charge_number"].unique())
-    nothing = {c: pl.lit(None, dtype=t) for c, t in _UNBILLED.items()}
+    nothing = {c: pl.lit(None, dtype=t) for c, t in (UNBILLED | SCHEDULED).items()}
     return read("rate_plan_charges", only=only).with_columns(**nothing, is_reviewed=pl.lit(value=False))
 
 
 def _with_progress(read: Read, awake: pl.Series, to_review: pl.DataFrame) -> pl.LazyFrame:
     """All segments of these charges, since they share a grid, with how far they were billed and on what terms."""
-    keys = ["charge_number", "segment"]
     reviewed = to_review.lazy().with_columns(is_reviewed=pl.lit(value=True))
     progress = (
         read("charge_progress", only=Only(among=awake))
-        .join(reviewed, on=keys, how="left")
+        .join(reviewed, on=_CHARGE, how="left")
         .select(
-            *keys, "is_reviewed", billed_through="charged_through_date", billed_price="price",
+            *_CHARGE, "is_reviewed", billed_through="charged_through_date", billed_price="price",
             billed_quantity="quantity", billed_tiers="tiers", billed_by="bill_run_number",
         )
     )  # fmt: skip
     charges = read("rate_plan_charges", only=Only(among=awake)).filter(pl.col("charge_model") != "DiscountPercentage")
-    known = charges.join(progress, on=keys, how="left").join(covered(read, awake), on="charge_number", how="left")
+    known = charges.join(progress, on=_CHARGE, how="left").join(covered(read, awake), on="charge_number", how="left")
     return known.with_columns(pl.col("is_reviewed").fill_null(value=False))
 
 
@@ -153,11 +159,8 @@ def _of_kind(read: Read, column: str, value: str) -> pl.LazyFrame:
     return read("rate_plan_charges", only=Only(among=pl.Series(column, [value])))
 
 
-def _discounts(read: Read) -> pl.LazyFrame:
-    return _of_kind(read, "charge_model", "DiscountPercentage")
-
-
-def _selected(accounts: pl.LazyFrame, request: RunRequest) -> pl.LazyFrame:
+def selected(accounts: pl.LazyFrame, request: RunRequest) -> pl.LazyFrame:
+    """The accounts that a run bills."""
     chosen = accounts.filter(status="Active")
     if request.accounts:
         chosen = chosen.filter(pl.col("account_number").is_in(request.accounts))
@@ -225,19 +228,21 @@ def _processed(read: Read, usage_ids: pl.Series) -> pl.Series:
     return collected(rows.select("usage_id"))["usage_id"]
 
 
-def _late_usage(read: Read) -> pl.DataFrame:
+def _late_usage(read: Read, near: Read) -> pl.DataFrame:
     """Usage that was loaded after its period was billed; `is_open` says that the period can be billed again.
 
     A canceled run may leave a charge that was never billed, here or elsewhere: then every period is open.
     """
     late = collected(read("late_usage"))
-    keys, only = ["charge_number", "segment"], Only(among=late["charge_number"].unique())
-    billed = read("charge_progress", only=only).select(*keys, through="charged_through_date")
-    before = read("rate_plan_charges", only=only).select(*keys, before="charged_through_date")
+    if late.is_empty():
+        return late.with_columns(is_open=pl.lit(value=True))
+    only = Only(among=late["charge_number"].unique())
+    billed = read("charge_progress", only=only).select(*_CHARGE, through="charged_through_date")
+    before = near("rate_plan_charges", only=only).select(*_CHARGE, before="charged_through_date")
     joined = (
         late.lazy()
-        .join(billed, on=keys, how="left", maintain_order="left")
-        .join(before, on=keys, how="left", maintain_order="left")
+        .join(billed, on=_CHARGE, how="left", maintain_order="left")
+        .join(before, on=_CHARGE, how="left", maintain_order="left")
     )
     through = pl.coalesce("through", "before")
     is_open = (through <= pl.col("start_date")).fill_null(value=True)

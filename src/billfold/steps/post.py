@@ -70,11 +70,31 @@ def _temporary(
     if rows.is_empty():
         return rows, counters
     prefix = _TEMPORARY[kind]
-    final = _prefixed(rows, kind, sets, counters)["last"].max()
-    last = max(counters.get(prefix, 0), final if isinstance(final, int) else 0)
+    last = _last(rows, kind, sets, counters)
     place = pl.col(f"{kind}_id").rank("ordinal").cast(pl.Int64)
     numbered = rows.with_columns(_number(pl.lit(prefix), place + last).alias(f"{kind}_number"))
     return numbered, {**counters, prefix: last + rows.height}
+
+
+def _last(rows: pl.DataFrame, kind: str, sets: pl.DataFrame, counters: Mapping[str, int]) -> int:
+    """The number before the first draft's: no draft shows a number that a final document has."""
+    final = _prefixed(rows, kind, sets, counters)["last"].max()
+    return max(counters.get(_TEMPORARY[kind], 0), final if isinstance(final, int) else 0)
+
+
+def begun(present: Headers, sets: pl.DataFrame, *, posting: bool) -> dict[str, int]:
+    """The counters before a run that is numbered part by part: `present` has its sequence sets, a row each.
+
+    Every part then counts on as if all documents were numbered together.
+    """
+    counters = dict(present.counters)
+    for rows, kind in ((present.invoices, "invoice"), (present.credit_memos, "credit_memo")):
+        if rows.height:
+            counters[_TEMPORARY[kind]] = _last(rows, kind, sets, present.counters)
+        if posting:
+            lasts = _prefixed(rows, kind, sets, present.counters).group_by("prefix").agg(pl.col("last").max())
+            counters |= dict(lasts.iter_rows())
+    return counters
 
 
 def _final(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from billfold.group_values import CHARGES, ORDER_LINES, SUBSCRIPTION, configured, fields, with_group_values
-from billfold.lines import ATTRIBUTES, Carriers
+from billfold.lines import ATTRIBUTES, SCHEDULED, UNBILLED, Carriers
 from billfold.rating.spans import serves, with_spans
 from billfold.rows import Only, unreadable
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from billfold.requests import RunRequest
 
 _OPEN: Final = ("Executing", "Booked", "SentToBilling")
-_OF_CHARGES: Final = (
+OF_CHARGES: Final = (
     "charge_number", "segment", "subscription_number", "charge_name", "charge_type", "charge_model", "price",
     "quantity", "uom", "included_units", "overage_price", "tiers", "rate_plan_name", "billing_period",
     "specific_billing_period", "billing_timing", "bill_cycle_type", "bill_cycle_day", "weekly_bill_cycle_day",
     "billing_period_alignment", "list_price_base", "trigger_event", "effective_start_date", "effective_end_date",
-    "charged_through_date", "scheduled_from", "scheduled_through", "scheduled_before", "billed_through",
-    "billed_price", "billed_quantity", "billed_tiers", "billed_by",
-    "is_reviewed",
+    "charged_through_date",
 )  # fmt: skip
+"""Columns of charges that decide about lines, besides custom fields."""
+
 _OF_SUBSCRIPTIONS: Final = (
     "subscription_number", "contract_effective_date", "service_activation_date", "customer_acceptance_date",
     "subscription_start_date", "term_type", "term_start_date", "term_end_date", "cancelled_date",
@@ -145,7 +145,9 @@ def _charges(
         .with_columns(asked)
     )
     resolved = _with_attributes(subscriptions).select(*_OF_SUBSCRIPTIONS, *_RESOLVED, pl.col(f"^{SUBSCRIPTION}.*$"))
-    return charges.select(dict.fromkeys((*_OF_CHARGES, *own)).keys()).join(resolved, on="subscription_number")
+    return charges.select(dict.fromkeys((*OF_CHARGES, *SCHEDULED, *UNBILLED, "is_reviewed", *own)).keys()).join(
+        resolved, on="subscription_number"
+    )
 
 
 def open_order_lines(inputs: Inputs) -> pl.LazyFrame:

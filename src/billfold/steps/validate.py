@@ -166,20 +166,30 @@ def _first_lines(lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def conforming(documents: Documents) -> Documents:
-    """The documents of a whole run, checked against the contracts of their tables.
+    """The documents of a run, checked against the contracts of their tables.
 
     Raises:
         PromiseError: a row breaks its contract.
     """
     for table, rows in vars(documents).items():
-        try:
-            TABLES[table].validate(rows.drop(custom_fields(rows)), lazy=True)
-        except pandera.errors.SchemaErrors as e:
-            case = pl.DataFrame(e.failure_cases).row(0, named=True)
-            said = f"A row of {table} breaks its contract ({case['column']}: {case['check']})"
-            msg = f"{said}: a fault of billfold, nothing was written."
-            raise PromiseError(msg) from e
+        conform(table, rows)
     return documents
+
+
+def conform(table: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of a table, checked against its contract.
+
+    Raises:
+        PromiseError: a row breaks it.
+    """
+    try:
+        TABLES[table].validate(rows.drop(custom_fields(rows)), lazy=True)
+    except pandera.errors.SchemaErrors as e:
+        case = pl.DataFrame(e.failure_cases).row(0, named=True)
+        said = f"A row of {table} breaks its contract ({case['column']}: {case['check']})"
+        msg = f"{said}: a fault of billfold, nothing was written."
+        raise PromiseError(msg) from e
+    return rows
 
 
 PROMISES: Final[Mapping[str, Callable[[pl.DataFrame, Assembled], str]]] = {

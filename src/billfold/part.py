@@ -1,0 +1,137 @@
+"""One part of a large run: drafted anywhere, then finished with its place among the others.
+
+Drafting (rating, grouping, assembling, proving) needs no other part. Finishing gives documents their ids, which go on
+from the part before, and writes the part's files; its headers wait in scratch files until all documents are known,
+since numbers depend on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from billfold.lines import Documents
+from billfold.memory import late, left_to_review, rated_late
+from billfold.parts import FilesOfPart
+from billfold.receipt import Totals
+from billfold.rows import collected
+from billfold.settings import current
+from billfold.shards import joined, shards
+from billfold.steps.load import load
+from billfold.steps.name import name
+from billfold.steps.validate import conform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from billfold.book import Book, DataFiles, File
+    from billfold.book.deal import Dealt
+    from billfold.lines import Inputs
+    from billfold.requests import RunIdentity, RunRequest
+    from billfold.rows import Only
+
+    Line = Callable[[Inputs, RunIdentity], list[Documents]]
+
+HEADERS: Final = ("invoices", "credit_memos")
+_HELD: Final = (*HEADERS, "parked_accounts")
+"""Tables whose rows wait until all parts are there."""
+
+_LEFT: Final = ("charge_progress", "processed_usage")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What it takes to make any part of a run, wherever that is done.
+
+    `rows` is how many charges may be billed together, so that memory suffices; `scratch` is where files wait.
+    """
+
+    request: RunRequest
+    run: RunIdentity
+    dealt: Dealt
+    rows: int
+    line: Line
+    scratch: str
+
+    def waiting(self, table: str, part: int) -> str:
+        """Where a part's headers wait."""
+        return f"{self.scratch}/{table}-{part}.parquet"
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """A part's documents without ids, in pieces that follow each other, and what the part leaves to later runs."""
+
+    part: int
+    documents: Sequence[Documents]
+    to_review: pl.DataFrame
+    late: int
+    rated_late: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        """How many documents there are."""
+        return sum(d.invoices.height + d.credit_memos.height for d in self.documents)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A part whose files are written, but for its headers and parked accounts.
+
+    `sets` are the sequence sets of its documents (`kind`, `sequence_set`), `billed` its accounts that are billed
+    without being parked for anything, `touched` its accounts with documents and its schedules.
+    """
+
+    part: int
+    files: Mapping[str, File]
+    schemas: Mapping[str, pl.Schema]
+    totals: Totals
+    parked: pl.DataFrame
+    sets: pl.DataFrame
+    billed: int
+    touched: int
+    late: int
+    rated_late: tuple[str, ...]
+
+
+def draft(book: Book, task: Task, part: int) -> Drafted:
+    """Make a part's documents, without ids."""
+    at = task.run.snapshot_id
+    read = partial(_read, book, at)
+    inputs = load(read, current(collected(read("settings"))), task.request, FilesOfPart(book, at, task.dealt, part))
+    made = [d for shard in shards(inputs, task.rows) for d in task.line(shard, task.run)]
+    seen = replace(Documents.none(), **{t: pl.concat(getattr(d, t) for d in made) for t in _LEFT})
+    return Drafted(part, made, left_to_review(seen, inputs), late(seen, inputs), rated_late(seen, inputs))
+
+
+def _read(book: Book, snapshot_id: int, table: str, only: Only | None = None) -> pl.LazyFrame:
+    return book.read(table, snapshot_id, only)
+
+
+def finish(files: DataFiles, task: Task, drafted: Drafted, before: int) -> Finished:
+    """Give a part its ids, which go on after so many documents, and write its files."""
+    run, named = task.run.after(before), []
+    for documents in drafted.documents:
+        named.append(name(documents, run))
+        run = run.after(documents.invoices.height + documents.credit_memos.height)
+    whole = joined(named)
+    rows = {t: r for t, r in vars(whole).items() if t not in _HELD} | {"charges_to_review": drafted.to_review}
+    written = {t: files.write(t, conform(t, r)) for t, r in rows.items() if r.height}
+    for table in HEADERS:
+        files.keep(getattr(whole, table), task.waiting(table, drafted.part))
+    accounts = pl.concat(getattr(whole, h).select("account_number") for h in HEADERS).unique()
+    return Finished(
+        part=drafted.part,
+        files=written,
+        schemas={t: rows[t].schema for t in written},
+        totals=Totals.of(whole),
+        parked=whole.parked_accounts,
+        sets=pl.concat(getattr(whole, h).select("sequence_set", kind=pl.lit(h)) for h in HEADERS).unique(),
+        billed=accounts.join(whole.parked_accounts, on="account_number", how="anti").height,
+        touched=accounts.height + whole.invoice_schedules.height,
+        late=drafted.late,
+        rated_late=drafted.rated_late,
+    )
