@@ -2,4 +2,6 @@
 
 from billfold.cli import main
 
-main()
+# Processes that make parts of a run import this module, too.
+if __name__ == "__main__":
+    main()

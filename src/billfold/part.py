@@ -7,12 +7,13 @@ since numbers depend on them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from billfold import __version__
 from billfold.lines import Documents
 from billfold.memory import late, left_to_review, rated_late
 from billfold.parts import FilesOfPart
@@ -55,10 +56,15 @@ class Task:
     rows: int
     line: Line
     scratch: str
+    version: str = __version__
 
     def waiting(self, table: str, part: int) -> str:
         """Where a part's headers wait."""
         return f"{self.scratch}/{table}-{part}.parquet"
+
+    def piece(self, table: str, part: int, piece: int) -> str:
+        """Where a piece of a drafted part waits."""
+        return f"{self.scratch}/draft-{part}-{piece}-{table}.parquet"
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,35 @@ class Drafted:
     def count(self) -> int:
         """How many documents there are."""
         return sum(d.invoices.height + d.credit_memos.height for d in self.documents)
+
+    def keep(self, files: DataFiles, task: Task) -> Kept:
+        """The same without the documents, which wait in scratch files for whoever finishes the part."""
+        for piece, documents in enumerate(self.documents):
+            for table, rows in vars(documents).items():
+                files.keep(rows, task.piece(table, self.part, piece))
+        told = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "documents"}
+        return Kept(**told, pieces=len(self.documents), count=self.count)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A drafted part whose documents wait in scratch files, in so many pieces."""
+
+    part: int
+    pieces: int
+    count: int
+    to_review: pl.DataFrame
+    late: int
+    rated_late: tuple[str, ...]
+
+    def drafted(self, files: DataFiles, task: Task) -> Drafted:
+        """The part with its documents."""
+        tables = [f.name for f in fields(Documents)]
+        pieces = [
+            Documents(**{t: collected(files.kept([task.piece(t, self.part, piece)])) for t in tables})
+            for piece in range(self.pieces)
+        ]
+        return Drafted(self.part, pieces, self.to_review, self.late, self.rated_late)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import polars as pl
 from billfold.book import Book, Change, Commit, State
 from billfold.ceilings import above_ceilings
 from billfold.errors import BillfoldError
-from billfold.executors import usual
+from billfold.executors import how as usual_way
 from billfold.in_parts import Asked, made_in_parts
 from billfold.isolate import isolated
 from billfold.lifecycle import finalise, parked_request
@@ -71,7 +71,7 @@ def bill(  # noqa: PLR0913 - one argument for each thing that a caller may say
     if (same := answered(state, request)) is not None:
         return same
     if (asked := asked_in_parts(state, request, post=post, files=book.files)) is not None:
-        receipt, counters = made_in_parts(asked, how or usual(), progress)
+        receipt, counters = made_in_parts(asked, how or usual_way(), progress)
     else:
         receipt, counters = made(state, request, post=post, progress=progress)
     if receipt.bill_run_number is None:
