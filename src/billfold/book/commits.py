@@ -17,7 +17,7 @@ from billfold import failpoints
 from billfold.book import lake
 from billfold.book.data_files import DataFiles, File
 from billfold.book.lake import name, text
-from billfold.book.server import reason
+from billfold.book.server import has_refused, reason
 from billfold.book.turns import alone
 from billfold.contracts import TABLES, keys
 from billfold.errors import BookError, ConflictError, UncertainError
@@ -151,7 +151,7 @@ def make(connection: duckdb.DuckDBPyConnection, place: Place, read_at: Head, com
             failpoints.reached("commit.before")
             ending = True
     except Exception as e:
-        if ending and place.has_server and isinstance(e, duckdb.Error) and not _came_second(e):
+        if ending and place.has_server and not (_came_second(e) or has_refused(e)):
             raise _uncertain(e) from e
         # Not for an interruption: it may come just after the commit, and these files would be the book's only ones.
         with suppress(BookError):  # the store is gone; what is left there is for `clean`
@@ -294,5 +294,4 @@ def _as_refusal(error: Exception) -> BookError:
         return error
     if _came_second(error):
         return ConflictError(_FIRST)
-    said = lake.sentence(error)[:300]
-    return BookError(f"The book could not be written, nothing was changed: {said}")
+    return BookError(f"The book could not be written, nothing was changed: {reason(error)}")

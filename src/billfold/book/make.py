@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -19,7 +19,7 @@ from billfold.errors import BillfoldError, BookError
 from billfold.files import make_folder, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -69,18 +69,22 @@ def _inside(folder: Path) -> None:
 def _elsewhere(folder: Path, place: Place) -> None:
     """The name of the schema comes last: before, there is no book, and the same can be asked for again."""
     files = DataFiles.at(place.data)
-    make_folder(folder)
-    try:
+    with ExitStack() as undo:
+        make_folder(folder)
+        undo.callback(_without_fuss, folder.rmdir)
         write_whole(folder / FILE, place.written(folder).encode(), mode=0o600)
+        undo.callback(_without_fuss, (folder / FILE).unlink)
         files.begin(place.written())
+        undo.callback(_without_fuss, files.end)
         failpoints.reached("create.before")
         server.make(place, make_catalog)
-    except (BillfoldError, OSError, duckdb.Error):
-        with suppress(BillfoldError, OSError):
-            (folder / FILE).unlink(missing_ok=True)
-            files.end()
-            folder.rmdir()
-        raise
+        undo.pop_all()
+
+
+def _without_fuss(undo: Callable[[], object]) -> None:
+    """Take back one step of what has failed anyway, if that is possible."""
+    with suppress(BillfoldError, OSError):
+        undo()
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def _refuse_data_of_others(book: Book) -> None:
 
 
 def _there(book: Book) -> list[Listed]:
-    return [*book.files.listed(), *([] if book.place.has_server else _beside(Path(book.place.catalog).parent))]
+    return [*book.files.listed(), *([] if book.place.has_server else _beside(book.folder))]
 
 
 def _beside(folder: Path) -> list[Listed]:

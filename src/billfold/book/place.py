@@ -90,9 +90,14 @@ class Place:
         return f"ducklake:{'postgres' if self.has_server else 'sqlite'}:{self.catalog}"
 
     @property
+    def folder(self) -> Path | None:
+        """The folder of a book that is one; None where the catalog is elsewhere."""
+        return None if self.has_server else Path(self.catalog).parent
+
+    @property
     def shown(self) -> str:
         """The place in words, for sentences about a book that has no folder at hand."""
-        return f"schema {self.schema} of {self.catalog}" if self.has_server else str(Path(self.catalog).parent)
+        return str(self.folder or f"schema {self.schema} of {self.catalog}")
 
     def written(self, folder: Path | None = None) -> str:
         """The place as `book.toml` has it: data inside `folder`, which may be moved, goes by where it is from there."""

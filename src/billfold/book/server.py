@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from billfold.book.place import Place
 
 _ABSENT: Final = ("creating a new DuckLake is explicitly disabled", "does not exist - and creating")
-_NOISE: Final = re.compile(r'^.*Unable to connect to Postgres at ".*?": |connection to server .*? failed: |FATAL: +')
+_NOISE: Final = re.compile(
+    r'^.*Unable to connect to Postgres at ".*?": |connection to server .*? failed: |FATAL: +'
+    r'|^.*Failed to execute query ".*": '
+)
 """What the messages of DuckDB and PostgreSQL's library have before what is to be said."""
 
 
@@ -69,7 +72,13 @@ def unopened(place: Place, error: Exception) -> str:
     return f"The catalog {place.catalog} can't be opened: {reason(error)}."
 
 
+def has_refused(error: Exception) -> bool:
+    """Whether the server itself has refused a transaction, and so made none of it. A lost connection says less."""
+    said = reason(error)
+    return said.startswith("ERROR:") and "connection" not in said
+
+
 def reason(error: Exception) -> str:
     """What the server says, or the way to it."""
-    said = _NOISE.sub("", _NOISE.sub("", _NOISE.sub("", " ".join(str(error).split()))))
+    said = _NOISE.sub("", _NOISE.sub("", _NOISE.sub("", lake.sentence(error))))
     return said.split(" Is the server running")[0][:300].rstrip(".")
