@@ -26,7 +26,7 @@ HOMES: Final = {
         "schedules/paper.py",
         "whatif/paper.py",
     ),
-    "pyarrow": ("book/lake.py", "book/plain.py", "intake/files.py"),
+    "pyarrow": ("book/lake.py", "book/plain.py", "book/s3.py", "intake/files.py"),
     "pydantic": ("requests.py", "grouping.py", "orders/fields.py", "orders/parsing.py", *_MODELS),
 }
 

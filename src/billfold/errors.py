@@ -24,6 +24,10 @@ class ConflictError(BookError):
     """Another commit came first; nothing of this one was kept."""
 
 
+class UncertainError(BookError):
+    """The way to the catalog broke while a commit was made, so that nobody can know here whether it was."""
+
+
 class PromiseError(BillfoldError):
     """A run broke one of its own promises: a fault of billfold, found before anything was written."""
 

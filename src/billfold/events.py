@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from billfold import __version__
-from billfold.book.lake import DATA
+from billfold.book.place import S3, Place
 from billfold.contracts import INPUTS
 from billfold.errors import BillfoldError
 from billfold.receipt import now, seconds, silent
@@ -63,6 +63,14 @@ def _at(snapshot_id: int) -> Facets:
 def _file(path: Path, more: Facets | None = None) -> Facets:
     """A file or folder as a data set."""
     return {"namespace": "file", "name": str(path.resolve()), **(more or {})}
+
+
+def _data(place: Place, table: str, more: Facets | None = None) -> Facets:
+    """A table of a book as a data set."""
+    if not place.in_s3:
+        return _file(Path(place.data) / "main" / table, more)
+    bucket, _, prefix = place.data.removeprefix(S3).partition("/")
+    return {"namespace": f"{S3}{bucket}", "name": f"{prefix}/main/{table}".lstrip("/"), **(more or {})}
 
 
 @dataclass
@@ -151,7 +159,7 @@ class Step:
         return {"seconds": round(taken, 3), **rate, **self.facts}
 
     def _table(self, table: str, more: Facets | None = None) -> Facets:
-        return _file(self.book / DATA / "main" / table, more)
+        return _data(Place.of(self.book), table, more)
 
     def _writes(self, rows: Mapping[str, int]) -> None:
         self.outputs = [self._table(table, _written(n)) for table, n in rows.items()]

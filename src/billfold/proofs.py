@@ -14,11 +14,10 @@ from billfold.replay import IDENTICAL, UNKNOWN, Compared, Replay, replay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from rich.console import Console
 
-    from billfold.book import Book
+    from billfold.book import Book, Listed
     from billfold.receipt import Progress
     from billfold.verify import Verdict
 
@@ -107,24 +106,18 @@ def _result(replayed: Replay) -> str:
     return "; ".join(f"{t.table} {t.result}: {t.said}" for t in different) if different else IDENTICAL
 
 
-def size(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(f.stat().st_size for f in files if f.is_file())
-
-
-def show_orphans(found: Sequence[tuple[Path, int]], *, removed: bool, as_json: bool) -> None:
+def show_orphans(found: Sequence[Listed], *, removed: bool, as_json: bool) -> None:
     """Files that no commit knows, and their bytes."""
     if as_json:
-        print_json({"removed": removed, "files": [{"file": str(p), "bytes": n} for p, n in found]})
+        print_json({"removed": removed, "files": [{"file": f, "bytes": n} for f, n in found]})
         return
     out = console()
     if not found:
         out.print("No orphan files: everything in the book's folder belongs to it.")
         return
     table = table_of("file", "bytes", right=["bytes"])
-    for path, count in found:
-        table.add_row(escape(str(path)), f"{count:,}")
+    for address, count in found:
+        table.add_row(escape(address), f"{count:,}")
     out.print(table)
     out.print(f"\n{len(found):,} files, {sum(n for _, n in found):,} bytes"
               + (" removed." if removed else ". Nothing was removed: `billfold clean --yes` does it."))  # fmt: skip

@@ -9,7 +9,6 @@ import polars as pl
 
 from billfold import __version__
 from billfold.book import Change, State, hash_of, merged
-from billfold.book.lake import DATA
 from billfold.errors import BillfoldError
 from billfold.intake.review import review
 from billfold.lifecycle import runs
@@ -88,9 +87,7 @@ def ordered_before(state: State, recorded: pl.DataFrame) -> list[Change]:
     """
     given = recorded.filter(pl.col("table_name").is_in(CHANGED))
     changes = [
-        Change(
-            row["table_name"], pl.read_parquet(state.book.folder / DATA / row["file"]), replace=row["how"] == "replace"
-        )
+        Change(row["table_name"], state.book.files.read(row["file"]), replace=row["how"] == "replace")
         for row in given.iter_rows(named=True)
     ]
     return [*changes, *review(state, {c.table: c.rows for c in changes if c.table in REVIEWED})]
@@ -125,7 +122,7 @@ def _compared(book: Book, recorded: Mapping[str, object], again: Change | None) 
 
 def _first_difference(book: Book, file: str, rows: pl.DataFrame) -> str:
     """Where two versions of a table part."""
-    committed = pl.read_parquet(book.folder / DATA / file)
+    committed = book.files.read(file)
     for column in rows.columns:
         if column not in committed.columns:
             return f"the column {column} was not there"

@@ -18,14 +18,13 @@ import duckdb
 import polars as pl
 
 from billfold.book import definitions
-from billfold.book.lake import DATA, name, sentence, sha256, text
+from billfold.book.lake import name, sentence, text
 from billfold.contracts import TABLES, keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
-    from billfold.book import Book
+    from billfold.book import Book, DataFiles
 
 SHOWN: Final = 20
 """Offending rows that a verdict shows; it counts them all."""
@@ -117,7 +116,7 @@ def verify(book: Book, progress: Callable[[str, float], None] = lambda _step, _s
     """
     book.refuse_older()
     with closing(book.cursor()) as cursor:
-        asking = _Asking(cursor, book.folder / DATA, progress)
+        asking = _Asking(cursor, book.files, progress)
         for about in (asking.about_runs, asking.about_tables, asking.about_book):
             about()
         return list(asking.verdicts.values())
@@ -172,7 +171,9 @@ def _is_of_run(query: str) -> bool:
 class _Asking:
     """One transaction, so that all queries see the book as it was at the first one, also while others write to it."""
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, data: Path, progress: Callable[[str, float], None]) -> None:
+    def __init__(
+        self, cursor: duckdb.DuckDBPyConnection, data: DataFiles, progress: Callable[[str, float], None]
+    ) -> None:
         self.cursor = cursor
         self.data = data
         self.progress = progress
@@ -308,7 +309,7 @@ class _Asking:
         rows = self.cursor.execute("SELECT DISTINCT file FROM billfold.contents WHERE file IS NOT NULL").fetchall()
         told = [str(file) for (file,) in rows if _DATA_FILE.fullmatch(file)]
         with ThreadPoolExecutor() as pool:
-            hashes = list(pool.map(lambda file: sha256(self.data / file), told))
+            hashes = list(pool.map(self.data.sha256, told))
         frame = pl.DataFrame({"file": told, "sha256": hashes}, schema={"file": pl.String, "sha256": pl.String})
         self.cursor.register("files_now", frame.to_arrow())
 
@@ -317,7 +318,9 @@ class _Asking:
         types = {row[0]: row[1] for row in self.cursor.execute(f"DESCRIBE {name(table)}").fetchall()}
         recorded = "SELECT DISTINCT file, message, how FROM billfold.contents WHERE table_name = ? ORDER BY ALL"
         rows = self.cursor.execute(recorded, [table]).fetchall()
-        there = [str(f) for f, _, _ in rows if f and _DATA_FILE.fullmatch(f) and (self.data / f).is_file()]
+        told = [str(file) for file, _, _ in rows if file and _DATA_FILE.fullmatch(file)]
+        missing = set(self.data.missing(told))
+        there = [file for file in told if file not in missing]
         bases = [str(m) for _, m, how in rows if how == "base" and _BASE.fullmatch(m)]
         typed = ", ".join(f"CAST({name(c)} AS {t}) AS {name(c)}" for c, t in types.items())
         return {
@@ -332,8 +335,8 @@ class _Asking:
         """A query for all rows that a table's files ever brought, with the file; columns that a file lacks are null."""
         parts = [f"SELECT *, CAST(NULL AS VARCHAR) AS file FROM {name(table)} WHERE FALSE"]  # noqa: S608 - quoted
         if there:
-            paths = ", ".join(text(self.data / file) for file in there)
-            file = f"substr(filename, {len(f'{self.data}/') + 1}) AS file"
+            paths = ", ".join(text(self.data.address(file)) for file in there)
+            file = f"substr(filename, {len(self.data.address('')) + 1}) AS file"
             read = f"read_parquet([{paths}], union_by_name = true, filename = true)"
             parts.append(f"SELECT * EXCLUDE (filename), {file} FROM {read}")  # noqa: S608 - quoted
         for base in bases:

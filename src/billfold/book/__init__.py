@@ -1,11 +1,12 @@
-"""The store: a DuckLake folder with atomic commits."""
+"""The store: a DuckLake, in a folder or elsewhere, with atomic commits."""
 
 from __future__ import annotations
 
 from billfold.book.commits import Change, Commit, Head, Written, merged
-from billfold.book.data_files import DataFiles, File, hash_of
+from billfold.book.data_files import DataFiles, File, Listed, hash_of
 from billfold.book.layout import SCHEMA_VERSION, migrate
 from billfold.book.orphans import clean, orphans
+from billfold.book.place import Place
 from billfold.book.state import State
 from billfold.book.store import Book
 from billfold.book.views import definitions
@@ -18,6 +19,8 @@ __all__ = [
     "DataFiles",
     "File",
     "Head",
+    "Listed",
+    "Place",
     "State",
     "Written",
     "clean",

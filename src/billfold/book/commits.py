@@ -6,7 +6,6 @@ Until the transaction ends nobody reads the files, so a process that dies leaves
 from __future__ import annotations
 
 import hashlib
-import os
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -18,12 +17,15 @@ from billfold import failpoints
 from billfold.book import lake
 from billfold.book.data_files import DataFiles, File
 from billfold.book.lake import name, text
+from billfold.book.server import has_refused, reason
+from billfold.book.turns import alone
 from billfold.contracts import TABLES, keys
-from billfold.errors import BookError, ConflictError
+from billfold.errors import BookError, ConflictError, UncertainError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+
+    from billfold.book.place import Place
 
 CONTENTS: Final = {
     "version": "BIGINT",
@@ -46,6 +48,8 @@ _OUTSIDE: Final = "bill_runs"
 """Runs carry clock times, so they stay out of the book's digest; they are chained by themselves."""
 
 _FIRST: Final = "Another commit to this book came first, so nothing was written: run the command again."
+_REFUSED: Final = ("locked", "conflict", "could not serialize", "lock timeout")
+"""What catalogs say of a transaction that another one came before."""
 
 
 @dataclass(frozen=True)
@@ -122,21 +126,22 @@ class Commit:
     counters: Mapping[str, int] = field(default_factory=dict)
 
 
-def make(connection: duckdb.DuckDBPyConnection, data: Path, read_at: Head, commit: Commit) -> None:
+def make(connection: duckdb.DuckDBPyConnection, place: Place, read_at: Head, commit: Commit) -> None:
     """Make all changes in one transaction, if the book still stands where `read_at` found it.
 
     Raises:
         ConflictError: another commit came first.
-        BookError: the disk or the catalog refuses. In both cases nothing of this commit remains, but at worst a file
-            of DuckDB's that `clean` finds.
+        UncertainError: the server of the catalog was lost while it made the commit.
+        BookError: the disk, the store or the catalog refuses. Here and in a conflict nothing of this commit remains,
+            but at worst a file of DuckDB's that `clean` finds.
     """
-    files = DataFiles(data)
-    written = [c for c in commit.changes if isinstance(c, Written)]
+    files = DataFiles.at(place.data)
+    written, ending = [c for c in commit.changes if isinstance(c, Written)], False
     try:
         rows_to_write = (c for c in commit.changes if isinstance(c, Change) and (c.rows.height or c.whole))
         written.extend(_on_disk(files, c) for c in rows_to_write)
         rows, digest = _recorded(connection.cursor(), read_at.version + 1, commit.message, written)
-        with alone(data), _transaction(connection) as cursor:
+        with alone(connection, place), _transaction(connection) as cursor:
             _swap_head(cursor, read_at, digest)
             for each in written:
                 _apply(cursor, files, each)
@@ -144,34 +149,18 @@ def make(connection: duckdb.DuckDBPyConnection, data: Path, read_at: Head, commi
             _set_counters(cursor, commit.counters)
             cursor.execute("CALL book.set_commit_message('billfold', ?)", [commit.message])
             failpoints.reached("commit.before")
+            ending = True
     except Exception as e:
+        if ending and place.has_server and not (_came_second(e) or has_refused(e)):
+            raise _uncertain(e) from e
         # Not for an interruption: it may come just after the commit, and these files would be the book's only ones.
-        files.remove(f for w in written for f in w.files)
+        with suppress(BookError):  # the store is gone; what is left there is for `clean`
+            files.remove(f for w in written for f in w.files)
         if isinstance(e, duckdb.Error | OSError | BookError | pl.exceptions.PolarsError):
             raise _as_refusal(e) from e
         raise
     failpoints.reached("commit.after")
-    _keep_private(data, [w.table for w in written if w.replace or w.whole])
-
-
-@contextmanager
-def alone(data: Path) -> Iterator[None]:
-    """Let transactions of several processes come one after the other.
-
-    The head decides who wins; but DuckDB was seen to crash while it registered a file and another process committed.
-    The lock goes with the process that holds it. Where there is none, as on Windows, the head alone decides.
-    """
-    try:
-        import fcntl  # noqa: PLC0415 - not everywhere
-    except ImportError:
-        yield
-        return
-    lock = os.open(data.with_name(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
+    files.keep_private([w.table for w in written if w.replace or w.whole])
 
 
 @contextmanager
@@ -185,6 +174,14 @@ def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckD
         with suppress(duckdb.Error):  # a failed COMMIT has already rolled back
             cursor.execute("ROLLBACK")
         raise
+
+
+def _uncertain(error: Exception) -> UncertainError:
+    """The way to a server broke in a COMMIT: it may have been made, and its files may be the book's only ones."""
+    return UncertainError(
+        "The catalog was lost while the commit was made: look with `billfold runs` whether it was, and if not, run the "
+        f"command again ({reason(error)})."
+    )
 
 
 def _on_disk(files: DataFiles, change: Change) -> Written:
@@ -287,18 +284,14 @@ def _set_counters(cursor: duckdb.DuckDBPyConnection, counters: Mapping[str, int]
         cursor.execute(new, [v for pair in changed for v in pair])
 
 
-def _keep_private(data: Path, tables: Sequence[str]) -> None:
-    """DuckDB writes the files that say which rows are gone, readable as the umask has it."""
-    for table in tables:
-        for path in (data / "main" / table).glob("*-delete.parquet"):
-            if path.stat().st_mode & 0o077:
-                path.chmod(0o600)
+def _came_second(error: Exception) -> bool:
+    said = lake.sentence(error).lower()
+    return any(sign in said for sign in _REFUSED)
 
 
 def _as_refusal(error: Exception) -> BookError:
     if isinstance(error, BookError):
         return error
-    said = lake.sentence(error)[:300]
-    if "locked" in said.lower() or "conflict" in said.lower():
+    if _came_second(error):
         return ConflictError(_FIRST)
-    return BookError(f"The book could not be written, nothing was changed: {said}")
+    return BookError(f"The book could not be written, nothing was changed: {reason(error)}")

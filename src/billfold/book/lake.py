@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import io
 import os
 import re
 from contextlib import suppress
@@ -18,6 +19,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from billfold.book import place
+from billfold.book.place import Place
 from billfold.errors import BookError
 
 if TYPE_CHECKING:
@@ -26,11 +29,14 @@ if TYPE_CHECKING:
 
 _ROW_GROUP: Final = 262_144
 _EXTENSIONS: Final = ("sqlite_scanner", "ducklake")
+_SERVER_EXTENSIONS: Final = ("postgres_scanner", "ducklake")
+_STORE_EXTENSION: Final = "httpfs"
+_EXTRA: Final = "`pip install 'billfold[cluster]'` has it"
 _FETCH: Final = "BILLFOLD_FETCH_EXTENSIONS"
-"""Set to let DuckDB fetch extensions that are not installed: nothing else ever uses a network."""
+"""Set to let DuckDB fetch extensions that are not installed. Besides, only books that are elsewhere use a network."""
 
-CATALOG: Final = "catalog.sqlite"
-DATA: Final = "data"
+CATALOG: Final = place.CATALOG
+DATA: Final = place.DATA
 
 
 def name(identifier: str) -> str:
@@ -43,31 +49,61 @@ def text(value: str | Path) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def attach(folder: Path, *, read_only: bool = False, snapshot_id: int | None = None) -> duckdb.DuckDBPyConnection:
-    """A connection whose current database is the book in `folder`, as it is now or was in a snapshot.
+def attach(
+    where: Path | Place, *, read_only: bool = False, snapshot_id: int | None = None, new: bool = False
+) -> duckdb.DuckDBPyConnection:
+    """A connection whose current database is the book in a folder or at a place, as it is now or was in a snapshot.
 
-    The data path is given anew each time, so that a book works wherever it was moved to.
+    The data path is given anew each time, so that a book works wherever it was moved to. `new` makes the catalog on a
+    server that is not there yet.
     """
-    connection = duckdb.connect()
-    connection.execute(
-        "SET TimeZone = 'UTC'; SET autoinstall_known_extensions = false; SET autoload_known_extensions = false"
-    )
-    for extension in _EXTENSIONS:
-        _load(connection, extension)
+    at = Place.of(where) if isinstance(where, Path) else where
+    connection = _connected(_SERVER_EXTENSIONS if at.has_server else _EXTENSIONS)
+    if at.in_s3:
+        _let_in(connection)
     access = ", READ_ONLY" if read_only else ""
     access += "" if snapshot_id is None else f", SNAPSHOT_VERSION {int(snapshot_id)}"
-    where = f"DATA_PATH {text(folder / DATA)}, OVERRIDE_DATA_PATH true{access}"
-    connection.execute(f"ATTACH {text(f'ducklake:sqlite:{folder / CATALOG}')} AS book ({where})")
+    access += f", METADATA_SCHEMA {text(at.schema)}" if at.has_server else ""
+    # META_SCHEMA is for DuckDB's part of PostgreSQL, which otherwise looks at the schemas of all books.
+    access += f", META_SCHEMA {text(at.schema)}, CREATE_IF_NOT_EXISTS false" if at.has_server and not new else ""
+    data = f"DATA_PATH {text(at.data)}, OVERRIDE_DATA_PATH true"
+    connection.execute(f"ATTACH {text(at.source)} AS book ({data}{access})")
     connection.execute("USE book")
     return connection
 
 
-def settle(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """Write where the book is into its catalog, so that a plain ATTACH finds the data of a book that was moved.
+def server(at: Place) -> duckdb.DuckDBPyConnection:
+    """A connection that has the database of a book's catalog as `server`, whether the book is there or not."""
+    connection = _connected(_SERVER_EXTENSIONS)
+    connection.execute(f"ATTACH {text(at.catalog)} AS server (TYPE postgres)")
+    return connection
+
+
+def _connected(extensions: Sequence[str]) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    connection.execute(
+        "SET TimeZone = 'UTC'; SET autoinstall_known_extensions = false; SET autoload_known_extensions = false"
+    )
+    for extension in extensions:
+        _load(connection, extension)
+    return connection
+
+
+def _let_in(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let a connection read and write in an S3-compatible store."""
+    from billfold.book.s3 import Access  # noqa: PLC0415 - only books in a store need it
+
+    access = Access.told()
+    _load(connection, _STORE_EXTENSION)
+    access.let_in(connection)
+
+
+def settle(connection: duckdb.DuckDBPyConnection, at: Place) -> None:
+    """Write where the data is into the catalog, so that a plain ATTACH finds the data of a book that was moved.
 
     Through DuckDB and not Python's SQLite: two SQLite libraries in one process would undo each other's file locks.
     """
-    path = f"{folder / DATA}/"
+    path = f"{at.data}/"
     metadata = "__ducklake_metadata_book.ducklake_metadata"
     stored = connection.execute(f"SELECT value FROM {metadata} WHERE key = 'data_path'").fetchone()  # noqa: S608 - constant
     if stored != (path,):
@@ -82,7 +118,8 @@ def _load(connection: duckdb.DuckDBPyConnection, extension: str) -> None:
             connection.install_extension(extension)
         connection.load_extension(str(path) if path else extension)
     except duckdb.Error as e:
-        hint = f"install the package duckdb-extension-{extension.replace('_', '-')} {duckdb.__version__}"
+        package = f"the package duckdb-extension-{extension.replace('_', '-')} {duckdb.__version__}"
+        hint = f"install {package}" if extension in _EXTENSIONS else f"{_EXTRA} (or {package})"
         msg = f"DuckDB can't load its extension {extension}: {hint}, or let DuckDB fetch it once with {_FETCH}=1."
         raise BookError(msg) from e
 
@@ -97,12 +134,19 @@ def _wheel_file(extension: str) -> Path | None:
     return None
 
 
-def write(rows: pl.DataFrame, path: Path) -> None:
+def write(rows: pl.DataFrame, target: Path | io.BytesIO) -> None:
     """Write rows as Parquet. Polars writes times of day in nanoseconds, which DuckDB has no column type for."""
     if pl.Time in rows.dtypes:
-        pq.write_table(_arrow(rows), path, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP)
+        pq.write_table(_arrow(rows), target, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP)
     else:
-        rows.rechunk().write_parquet(path, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP)
+        rows.rechunk().write_parquet(target, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP)
+
+
+def parquet(rows: pl.DataFrame) -> bytes:
+    """The bytes of the file that `write` makes of these rows."""
+    target = io.BytesIO()
+    write(rows, target)
+    return target.getvalue()
 
 
 def sha256(path: Path) -> str | None:

@@ -3,34 +3,47 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Final
+from contextlib import closing
+from pathlib import Path
+from typing import Final
 
 import duckdb
 
 from billfold import failpoints
 from billfold.book import lake
-from billfold.book.commits import CONTENTS, add_contents, alone, base_rows, digest_of
+from billfold.book.commits import CONTENTS, add_contents, base_rows, digest_of
 from billfold.book.lake import name
+from billfold.book.place import Place
+from billfold.book.server import reason
+from billfold.book.turns import alone
 from billfold.book.views import make_views, missing_views
 from billfold.contracts import TABLES, empty
 from billfold.errors import BookError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SCHEMA_VERSION: Final = 5
 """Version of a book's layout; `migrate` brings older books up to it."""
 
 
-def make_catalog(folder: Path) -> None:
+def make_catalog(place: Place) -> None:
     """A new catalog with every table, empty."""
-    # Write-ahead logging lets readers in other processes go on while a commit is written, and makes a
-    # commit fail whose transaction began before another one ended.
-    with sqlite3.connect(folder / lake.CATALOG) as catalog:
-        catalog.execute("PRAGMA journal_mode = WAL")
-    catalog.close()
-    (folder / lake.CATALOG).chmod(0o600)
-    connection = lake.attach(folder)
+    if not place.has_server:
+        _make_file(Path(place.catalog))
+    with closing(lake.attach(place, new=True)) as connection:
+        _make_tables(connection)
+
+
+def _make_file(catalog: Path) -> None:
+    """A file with write-ahead logging.
+
+    It lets readers in other processes go on while a commit is written, and makes a commit fail whose transaction began
+    before another one ended.
+    """
+    with closing(sqlite3.connect(catalog)) as connection, connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    catalog.chmod(0o600)
+
+
+def _make_tables(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("BEGIN")
     connection.execute("CREATE SCHEMA billfold")
     # Rows kept in the catalog instead of in files, or deleted there, would not show in the list of files.
@@ -44,7 +57,6 @@ def make_catalog(folder: Path) -> None:
     make_views(connection)
     connection.execute("CALL book.set_commit_message('billfold', 'init')")
     connection.execute("COMMIT")
-    connection.close()
 
 
 def _table_ddl(connection: duckdb.DuckDBPyConnection, table: str) -> str:
@@ -63,12 +75,14 @@ def migrate(folder: Path) -> list[str]:
     Raises:
         BookError: there is no book, it is newer, it has drafts of an older version, or the catalog refuses.
     """
-    if not (folder / lake.CATALOG).is_file():
-        msg = f"There is no book in {folder}."
-        raise BookError(msg)
-    connection = lake.attach(folder.resolve())
+    place = Place.of(folder)
     try:
-        with alone(folder.resolve() / lake.DATA):
+        connection = lake.attach(place)
+    except duckdb.Error as e:
+        msg = f"The book in {folder} can't be migrated: {reason(e)}."
+        raise BookError(msg) from e
+    try:
+        with alone(connection, place):
             found = lake.one(connection, "SELECT schema_version FROM book.billfold.head")[0]
             if found > SCHEMA_VERSION:
                 msg = f"The book in {folder} has the newer version {found}: upgrade billfold."

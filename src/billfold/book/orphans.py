@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from billfold.book import lake
 from billfold.book.commits import Commit
+from billfold.book.data_files import Listed
+from billfold.book.place import understood
 from billfold.errors import BookError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from billfold.book.store import Book
 
 _REGISTERED: Final = """
@@ -22,12 +22,12 @@ _REGISTERED: Final = """
 """
 
 
-def orphans(book: Book) -> list[Path]:
+def orphans(book: Book) -> list[Listed]:
     """Data files that no snapshot of the book knows, and what unfinished `init`s left beside it, in order."""
     return _unknown(book, _there(book))
 
 
-def clean(book: Book) -> list[Path]:
+def clean(book: Book) -> list[Listed]:
     """Remove the orphans and return them. A run that is about to commit fails then and has to be repeated.
 
     The files are listed first, then a commit moves the head: whoever wrote one of them read the head before that, so
@@ -35,37 +35,58 @@ def clean(book: Book) -> list[Path]:
 
     Raises:
         ConflictError: another commit came first; nothing was removed.
-        BookError: a file can't be removed.
+        BookError: a file can't be removed, or the data is another book's.
     """
     there = _there(book)
     if not _unknown(book, there):
         return []
+    _refuse_data_of_others(book)
     book.commit(book.head(), Commit("clean"))
     unknown = _unknown(book, there)
-    for path in unknown:
-        _remove(path)
+    for orphan in unknown:
+        _remove(book, orphan)
     return unknown
 
 
-def _there(book: Book) -> list[Path]:
-    files = (book.folder / lake.DATA).rglob("*.parquet")
-    scratch = re.compile(rf"\.{re.escape(book.folder.name)}\.[0-9a-f]{{32}}")
-    beside = (p for p in book.folder.parent.iterdir() if scratch.fullmatch(p.name))
-    return sorted([*files, *beside])
+def _refuse_data_of_others(book: Book) -> None:
+    """A catalog that was restored beside the original knows fewer files than that does."""
+    if (note := book.files.note()) is None:
+        return
+    owner = understood(note, Path(book.place.data), f"The note in {book.place.data}")
+    if (owner.catalog, owner.schema) != (book.place.catalog, book.place.schema):
+        msg = (
+            f"The data in {book.place.data} belongs to the book in {owner.shown}, so nothing was removed: if the "
+            "catalog has moved, put its new book.toml there."
+        )
+        raise BookError(msg)
 
 
-def _unknown(book: Book, there: list[Path]) -> list[Path]:
+def _there(book: Book) -> list[Listed]:
+    return [*book.files.listed(), *([] if book.place.has_server else _beside(book.folder))]
+
+
+def _beside(folder: Path) -> list[Listed]:
+    scratch = re.compile(rf"\.{re.escape(folder.name)}\.[0-9a-f]{{32}}")
+    return [Listed(str(p), _size(p)) for p in sorted(folder.parent.iterdir()) if scratch.fullmatch(p.name)]
+
+
+def _size(folder: Path) -> int:
+    return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+
+
+def _unknown(book: Book, there: list[Listed]) -> list[Listed]:
     """Those that no commit registered; their names are unique, wherever the book was moved to."""
-    registered = {path.rpartition("/")[2] for (path,) in book.cursor().execute(_REGISTERED).fetchall()}
-    return [path for path in there if path.name not in registered]
+    known = book.cursor().execute(_REGISTERED).fetchall()
+    registered = {path.rpartition("/")[2] for (path,) in known}
+    return [file for file in there if Path(file.address).name not in registered]
 
 
-def _remove(path: Path) -> None:
+def _remove(book: Book, orphan: Listed) -> None:
     try:
-        if path.is_dir():
-            shutil.rmtree(path)
+        if not orphan.address.endswith(".parquet"):
+            shutil.rmtree(orphan.address)
         else:
-            path.unlink(missing_ok=True)
+            book.files.unlink(book.files.relative(orphan.address))
     except OSError as e:
-        msg = f"{path} can't be removed: {e.strerror}."
+        msg = f"{orphan.address} can't be removed: {e.strerror}."
         raise BookError(msg) from e

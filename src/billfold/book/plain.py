@@ -68,7 +68,7 @@ class Snapshot:
         """See the book at a snapshot; what does not fit into memory goes to the folder `spill`."""
         self._book = book
         self._id = snapshot_id
-        self._connection = lake.attach(book.folder, read_only=True, snapshot_id=snapshot_id)
+        self._connection = lake.attach(book.place, read_only=True, snapshot_id=snapshot_id)
         self._connection.execute(f"SET memory_limit = '{_MEMORY}'; SET temp_directory = {lake.text(spill)}")
 
     def close(self) -> None:
@@ -94,11 +94,11 @@ class Snapshot:
         Raises:
             DamagedError: one has not.
         """
-        sound = Soundness()
+        sound = Soundness(self._book.files)
         for table in sorted(tables):
             listed = "SELECT data_file FROM ducklake_list_files('book', ?, snapshot_version => ?)"
             files = self._book.cursor().execute(listed, [table, self._id]).fetchall()
-            sound.was_read(table, [path for (path,) in files])
+            sound.was_read(table, [self._book.files.relative(path) for (path,) in files])
         recorded = self._book.contents().drop_nulls("file").select("file", "sha256")
         if (damaged := sound.damaged(dict(recorded.iter_rows()))) is not None:
             path, table = damaged

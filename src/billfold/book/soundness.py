@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
-
-from billfold.book.lake import DATA, sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from billfold.book.data_files import DataFiles
 
 
 class Soundness:
     """Which files were read, and which of them were found to be as they were written."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: DataFiles) -> None:
         """Nothing was read yet."""
-        self._read: dict[Path, str] = {}
-        self._checked: set[Path] = set()
+        self._files = files
+        self._read: dict[str, str] = {}
+        self._checked: set[str] = set()
 
-    def was_read(self, table: str, paths: Sequence[str]) -> None:
-        """Remember files of a table that a result may rest on."""
-        self._read |= dict.fromkeys(map(Path, paths), table)
+    def was_read(self, table: str, files: Sequence[str]) -> None:
+        """Remember files of a table, relative to the data, that a result may rest on."""
+        self._read |= dict.fromkeys(files, table)
 
-    def damaged(self, hashes: Mapping[str, str]) -> tuple[Path, str] | None:
+    def damaged(self, hashes: Mapping[str, str]) -> tuple[str, str] | None:
         """The first file, with its table, whose hash is not the recorded one; each file is looked at once.
 
-        `hashes` are by file, relative to the folder of data. Files of before there was a record are not known.
+        `hashes` are by file. Files of before there was a record are not known.
         """
-        for path in sorted(self._read.keys() - self._checked):
-            recorded = hashes.get(path.as_posix().rpartition(f"/{DATA}/")[2])
-            if recorded and recorded != sha256(path):
-                return path, self._read[path]
-            self._checked.add(path)
+        files = sorted(self._read.keys() - self._checked)
+        with ThreadPoolExecutor() as pool:
+            now = pool.map(self._files.sha256, (file for file in files if hashes.get(file)))
+            for file in files:
+                if hashes.get(file) and hashes[file] != next(now):
+                    return self._files.address(file), self._read[file]
+                self._checked.add(file)
         return None

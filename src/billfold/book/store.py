@@ -1,11 +1,8 @@
-"""The book: a folder with a DuckLake, read at snapshots and changed by atomic commits (`commits`)."""
+"""The book: a DuckLake in a folder or elsewhere, read at snapshots and changed by atomic commits (`commits`)."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import sqlite3
-import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -13,11 +10,12 @@ from typing import TYPE_CHECKING, Final, Self
 import duckdb
 import polars as pl
 
-from billfold import failpoints
-from billfold.book import commits, lake
+from billfold.book import commits, lake, make, server
 from billfold.book.commits import Head
+from billfold.book.data_files import DataFiles
 from billfold.book.lake import name
-from billfold.book.layout import SCHEMA_VERSION, make_catalog
+from billfold.book.layout import SCHEMA_VERSION
+from billfold.book.place import Place
 from billfold.book.soundness import Soundness
 from billfold.errors import BookError, DamagedError
 from billfold.rows import Only
@@ -32,36 +30,57 @@ _HEAD: Final = "version, schema_version, digest"
 
 
 class Book:
-    """A book folder. Reads see one snapshot; `commit` is all or nothing."""
+    """A book. Reads see one snapshot; `commit` is all or nothing."""
 
-    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
-        """Open the book in `folder`, refusing one that this version of billfold does not understand.
+    def __init__(self, where: Path | Place, *, read_only: bool = False) -> None:
+        """Open the book in a folder or at a place, refusing one that this version of billfold does not understand.
 
         Raises:
-            BookError: there is no book, it is damaged, or it has another version.
+            BookError: there is no book, it is damaged or can't be reached, or it has another version.
         """
-        self.folder = folder.resolve()
+        self.place = Place.of(where) if isinstance(where, Path) else where
+        self._folder = where.resolve() if isinstance(where, Path) else self.place.folder
+        self.files = DataFiles.at(self.place.data)
+        self._shown = self.place.shown if self._folder is None else str(where)
         self._tables: dict[tuple[str, int], tuple[pl.DataFrame, pl.Schema]] = {}
-        self._sound = Soundness()
-        if not (self.folder / lake.CATALOG).is_file():
-            msg = f"There is no book in {folder}: `billfold init` makes one, --book or BILLFOLD_BOOK names another."
-            raise BookError(msg)
+        self._sound = Soundness(self.files)
         try:
-            self._connection = lake.attach(self.folder, read_only=read_only)
+            self._connection = lake.attach(self.place, read_only=read_only)
             if not read_only:
                 with suppress(duckdb.Error):  # another process is doing the same, and this one has the path anyway
-                    lake.settle(self._connection, self.folder)
+                    lake.settle(self._connection, self.place)
             found = self.head().schema_version
         except duckdb.Error as e:
-            raise BookError(_closed(folder, _first_line(e))) from e
+            raise BookError(_closed(self.place, self._shown, e)) from e
         if found > SCHEMA_VERSION:
             msg = (
-                f"The book in {folder} has version {found}, this billfold knows versions up to {SCHEMA_VERSION}: "
+                f"The book in {self._shown} has version {found}, this billfold knows versions up to {SCHEMA_VERSION}: "
                 "upgrade billfold."
             )
             raise BookError(msg)
         if not read_only:
             self.refuse_older()
+
+    @classmethod
+    def at(cls, place: Place, *, read_only: bool = False) -> Self:
+        """Open the book at a place: for workers on machines that have no folder of the book.
+
+        Raises:
+            BookError: as when it is opened by its folder.
+        """
+        return cls(place, read_only=read_only)
+
+    @property
+    def folder(self) -> Path:
+        """The book's folder, with what belongs to it besides tables.
+
+        Raises:
+            BookError: the book was opened by its place, and has none here.
+        """
+        if self._folder is None:
+            msg = f"The book in {self._shown} was opened without its folder, which this needs."
+            raise BookError(msg)
+        return self._folder
 
     def refuse_older(self) -> None:
         """Refuse what only books of this version can do.
@@ -72,31 +91,21 @@ class Book:
         found = self.head().schema_version
         if found < SCHEMA_VERSION:
             msg = (
-                f"The book in {self.folder} has the older version {found}: "
+                f"The book in {self._shown} has the older version {found}: "
                 f"`billfold migrate` brings it to {SCHEMA_VERSION}."
             )
             raise BookError(msg)
 
     @classmethod
-    def create(cls, folder: Path) -> Self:
-        """Make an empty book in a folder that is new or empty; it appears whole or not at all."""
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            msg = f"{folder} exists and is not empty: choose another folder, or remove it."
-            raise BookError(msg)
-        scratch = folder.resolve().with_name(f".{folder.resolve().name}.{uuid.uuid4().hex}")
-        try:
-            (scratch / lake.DATA).mkdir(parents=True, mode=0o700)
-            scratch.chmod(0o700)
-            failpoints.reached("create.before")
-            make_catalog(scratch)
-            failpoints.reached("rename.before")
-            scratch.rename(folder.resolve())
-            failpoints.reached("rename.after")
-        except (OSError, sqlite3.Error, duckdb.Error) as e:
-            shutil.rmtree(scratch, ignore_errors=True)
-            said = e.strerror if isinstance(e, OSError) else _first_line(e)
-            msg = f"A book can't be made in {folder}: {said}."
-            raise BookError(msg) from e
+    def create(cls, folder: Path, place: Place | None = None) -> Self:
+        """Make an empty book in a folder that is new or empty, or at a place that the folder is to name.
+
+        It appears whole or not at all.
+
+        Raises:
+            BookError: something else is there already, or the disk, the server or the store refuses.
+        """
+        make.book(folder, place)
         return cls(folder)
 
     def close(self) -> None:
@@ -144,7 +153,7 @@ class Book:
     def _refuse_unknown(self, snapshot_id: int) -> None:
         there = "SELECT count(*) FROM ducklake_snapshots('book') WHERE snapshot_id = ?"
         if not lake.one(self._connection.cursor(), there, [snapshot_id])[0]:
-            msg = f"The book in {self.folder} does not keep its snapshot {snapshot_id} any more: someone expired it."
+            msg = f"The book in {self._shown} does not keep its snapshot {snapshot_id} any more: someone expired it."
             raise BookError(msg)
 
     def read(self, table: str, snapshot_id: int | None = None, only: Only | None = None) -> pl.LazyFrame:
@@ -157,27 +166,24 @@ class Book:
             at = self.head().snapshot_id if snapshot_id is None else int(snapshot_id)
             return self._read(table, at, only or Only())
         except duckdb.Error as e:
-            msg = f"The table {table} can't be read from the book in {self.folder}: {lake.sentence(e)}"
+            msg = f"The table {table} can't be read from the book in {self._shown}: {lake.sentence(e)}"
             raise BookError(msg) from e
 
     def _read(self, table: str, at: int, only: Only) -> pl.LazyFrame:
         cursor = self._connection.cursor()
         rows = f"SELECT t.* FROM (FROM book.main.{name(table)} AT (VERSION => {at})) t"  # noqa: S608 - quoted
-        files, schema = self._table(table, at, rows)
-        paths = files["data_file"].to_list()
-        self._sound.was_read(table, paths)
-        if files["delete_file"].null_count() < files.height:
+        listed, schema = self._table(table, at, rows)
+        files = [self.files.relative(address) for address in listed["data_file"]]
+        self._sound.was_read(table, files)
+        if listed["delete_file"].null_count() < listed.height:
             return lake.narrowed(cursor, rows, only.among, only.between).pl().cast(schema).lazy()
-        if files.is_empty():
+        if not files:
             return pl.LazyFrame(schema=schema)
-        missing = [path for path in paths if not Path(path).is_file()]
-        if missing:
-            msg = f"The book in {self.folder} has lost a data file of {table}: put {missing[0]} back from a copy."
+        if missing := self.files.missing(files):
+            lost = self.files.address(missing[0])
+            msg = f"The book in {self._shown} has lost a data file of {table}: put {lost} back from a copy."
             raise BookError(msg)
-        scanned = pl.scan_parquet(
-            paths, schema=schema, missing_columns="insert", extra_columns="ignore", glob=False
-        ).select(schema.names())
-        return only.of(scanned)
+        return only.of(self.files.scan(files, schema))
 
     def _table(self, table: str, at: int, rows: str) -> tuple[pl.DataFrame, pl.Schema]:
         """The files of a table and its columns at a snapshot, which never change: asked for once."""
@@ -228,11 +234,12 @@ class Book:
 
         Raises:
             ConflictError: another commit came first.
+            UncertainError: the server of the catalog was lost while it made the commit.
             DamagedError: a file that was read, and on which the changes rest, is damaged.
-            BookError: the disk or the catalog refuses. In any case nothing of this commit remains.
+            BookError: the disk, the store or the catalog refuses. In every other case nothing of this commit remains.
         """
         self._refuse_damaged()
-        commits.make(self._connection, self.folder / lake.DATA, read_at, commit)
+        commits.make(self._connection, self.place, read_at, commit)
         return self.head()
 
 
@@ -241,17 +248,17 @@ def _at(snapshot_id: int | None) -> str:
     return "" if snapshot_id is None else f"AT (VERSION => {int(snapshot_id)})"
 
 
-def _closed(folder: Path, said: str) -> str:
+def _closed(place: Place, shown: str, error: Exception) -> str:
     """Why a book can't be opened, and what to do."""
+    if place.has_server:
+        return server.unopened(place, error)
+    said = server.reason(error)
     if "disk is full" in said.lower():
-        return f"The book in {folder} can't be opened, since its disk is full: free some space, then try again."
-    if "readonly" in said.lower() or "read-only" in said.lower() or not os.access(folder, os.W_OK):
+        return f"The book in {shown} can't be opened, since its disk is full: free some space, then try again."
+    writable = os.access(Path(place.catalog).parent, os.W_OK)
+    if "readonly" in said.lower() or "read-only" in said.lower() or not writable:
         return (
-            f"The book in {folder} can't be opened, since nothing can be written there, and even a reader takes a note "
+            f"The book in {shown} can't be opened, since nothing can be written there, and even a reader takes a note "
             f"beside the catalog: make the folder writable, or copy the book to where you may write ({said})."
         )
-    return f"The book in {folder} can't be opened, its catalog is damaged or not readable: {said}"
-
-
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    return f"The book in {shown} can't be opened, its catalog is damaged or not readable: {said}"

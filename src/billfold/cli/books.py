@@ -6,15 +6,32 @@ from typing import Annotated
 import typer
 
 from billfold.cli.common import AsJson, Format, app, book_folder
-from billfold.errors import InputError
+from billfold.errors import BookError, InputError
 
 
 @app.command()
-def init() -> None:
-    """Make an empty book."""
-    from billfold.book import Book
+def init(
+    catalog: Annotated[
+        str | None,
+        typer.Option(help="Keep the catalog in PostgreSQL.", metavar="postgresql://USER@HOST:PORT/DATABASE"),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="With --catalog: keep the data files there.", metavar="s3://BUCKET/PREFIX|FOLDER"),
+    ] = None,
+    schema: Annotated[
+        str | None,
+        typer.Option(help="With --catalog: the book's schema in the database; default the folder's name."),
+    ] = None,
+) -> None:
+    """Make an empty book: a folder with everything in it, or one that names a catalog elsewhere."""
+    from billfold.book import Book, Place
 
-    Book.create(book_folder()).close()
+    if catalog is None and (data or schema):
+        msg = "--data and --schema go with --catalog: a book whose catalog is a file is one folder, data and all."
+        raise BookError(msg)
+    place = None if catalog is None else Place.on_server(book_folder(), catalog, data, schema)
+    Book.create(book_folder(), place).close()
     typer.echo(f"Made an empty book in {book_folder()}. Next: billfold load FOLDER")
 
 
@@ -98,6 +115,5 @@ def clean(
     from billfold.book import clean as clean_book
 
     with Book(book_folder()) as book:
-        found = [(path, proofs.size(path)) for path in orphans(book)]
-        removed = set(clean_book(book)) if yes else set()
-    proofs.show_orphans([f for f in found if not yes or f[0] in removed], removed=yes, as_json=as_json)
+        found = clean_book(book) if yes else orphans(book)
+    proofs.show_orphans(found, removed=yes, as_json=as_json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from billfold.contracts.base import CUSTOM_NAME, Column, Table, columns, empty, keys, plain
+from billfold.contracts.base import CUSTOM_NAME, Column, Table, checks, columns, empty, keys, plain
 from billfold.contracts.documents import (
     BillRuns,
     CreditMemoItems,
@@ -56,4 +56,4 @@ TABLES: Final[Mapping[str, type[Table]]] = {
 }
 """Every table of a book, by name."""
 
-__all__ = ["CUSTOM_NAME", "INPUTS", "TABLES", "Column", "Table", "columns", "empty", "keys", "plain"]
+__all__ = ["CUSTOM_NAME", "INPUTS", "TABLES", "Column", "Table", "checks", "columns", "empty", "keys", "plain"]

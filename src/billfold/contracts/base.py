@@ -16,7 +16,7 @@ import pandera.polars as pa
 import polars as pl
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 CUSTOM_NAME: Final = re.compile(r"[^\W\d]\w*__c")
@@ -98,6 +98,15 @@ def columns(model: type[Table]) -> dict[str, Column]:
     """The columns of a contract: its keys, then the others as declared."""
     declared = model.to_schema().columns
     return {name: _column(name, declared[name]) for name in dict.fromkeys([*keys(model), *declared])}
+
+
+def checks(model: type[Table], given: Iterable[str]) -> pa.DataFrameSchema:
+    """What a contract asks of rows whose other columns than the given ones are blank or have their default.
+
+    That no key occurs twice is not among it, since that shows only when all rows are together.
+    """
+    declared = model.to_schema()
+    return pa.DataFrameSchema({c: declared.columns[c] for c in columns(model) if c in set(given)}, declared.checks)
 
 
 def empty(model: type[Table]) -> pl.DataFrame:

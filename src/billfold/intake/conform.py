@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Final
 import pandera.errors
 import polars as pl
 
-from billfold.contracts import CUSTOM_NAME, Column, Table, columns, keys
+from billfold.contracts import CUSTOM_NAME, Column, Table, checks, columns, keys
 from billfold.errors import BillfoldError
-from billfold.intake.files import NOT_TEXT, refuse_doubles
-from billfold.intake.parse import spelled, typed
+from billfold.intake.files import refuse_doubles
+from billfold.intake.json_lines import NOT_TEXT
+from billfold.intake.parse import spelled, typed, without
 from billfold.intake.tiers import canonical
 from billfold.names import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 FAULT: Final = pl.Schema({"row": pl.Int64, "column": pl.String, "value": pl.String, "rule": pl.String})
@@ -41,47 +42,115 @@ class Conformed:
 
 
 def conform(path: Path, raw: pl.DataFrame, model: type[Table], custom_types: Mapping[str, pl.DataType]) -> Conformed:
-    """A file's rows as rows of `model`. Custom fields take the type that the book already has for them.
+    """A whole file's rows as rows of `model`. Custom fields take the type that the book already has for them.
 
     Raises:
         BillfoldError: columns are unknown, doubled or missing, so no row can be judged.
     """
-    _check_names(path, raw, model)
-    declared = columns(model)
-    custom = [c for c in raw.columns if c not in declared]
-    _check_custom(path, raw, custom, custom_types)
-    parsed = {c.name: _parse(raw, c) for c in declared.values()}
-    parsed |= {c: _custom(raw[c], custom_types.get(c)) for c in custom}
-    rows = pl.DataFrame([series.alias(name) for name, (series, _) in parsed.items()])
-    unparsed = [faults for _, faults in parsed.values()]
-    broken = _broken_rules(rows.select(list(declared)), model)
-    faults = pl.concat([*unparsed, broken]).unique(["row", "column"], keep="first", maintain_order=True)
-    return Conformed(rows, frozenset(raw.columns), faults.sort("row", maintain_order=True))
+    found = Conformer(path, raw.schema, model, custom_types).conform(raw)
+    doubled = repeated(found.rows.with_columns(row=pl.int_range(1, pl.len() + 1, dtype=pl.Int64)), model)
+    return Conformed(found.rows, found.given, told_once([doubled, found.faults]))
 
 
-def _check_names(path: Path, raw: pl.DataFrame, model: type[Table]) -> None:
+def told_once(faults: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Faults in the order of rows; of several in one place the first is told."""
+    return (
+        pl.concat(faults).unique(["row", "column"], keep="first", maintain_order=True).sort("row", maintain_order=True)
+    )
+
+
+class Conformer:
+    """Brings the rows of a file into the shape of a contract, part by part."""
+
+    def __init__(
+        self, path: Path, schema: Mapping[str, pl.DataType], model: type[Table], custom_types: Mapping[str, pl.DataType]
+    ) -> None:
+        """Look at the columns of a file. Custom fields take the type that the book already has for them.
+
+        Raises:
+            BillfoldError: columns are unknown, doubled or missing, so no row can be judged.
+        """
+        _check_names(path, list(schema), model)
+        self._declared = columns(model)
+        self._custom = [c for c in schema if c not in self._declared]
+        _check_custom(path, schema, self._custom, custom_types)
+        self._model, self._types = model, custom_types
+        self._given = frozenset(schema)
+        self._checks = checks(model, self._given)
+        self._blanks: dict[str, pl.Series] = {}
+
+    def conform(self, raw: pl.DataFrame) -> Conformed:
+        """Rows of the file in the contract's shape. Whether a key occurs twice is not looked at."""
+        parsed = {c.name: self._parsed(raw, c) for c in self._declared.values()}
+        parsed |= {c: _custom(raw[c], self._types.get(c)) for c in self._custom}
+        rows = pl.DataFrame([series.alias(name) for name, (series, _) in parsed.items()])
+        unparsed = [faults for _, faults in parsed.values() if faults.height]
+        broken = self._broken_rules(rows) if rows.height else FAULT.to_frame()
+        return Conformed(rows, self._given, told_once([FAULT.to_frame(), *unparsed, broken]))
+
+    def _parsed(self, raw: pl.DataFrame, column: Column) -> tuple[pl.Series, pl.DataFrame]:
+        if column.name in self._given:
+            return _parse(raw[column.name], column)
+        return self._blank(column, raw.height), FAULT.to_frame()
+
+    def _blank(self, column: Column, rows: int) -> pl.Series:
+        """A column that the file does not have; parts share its memory."""
+        known = self._blanks.get(column.name)
+        if known is None or known.len() < rows:
+            known = pl.Series(column.name, [column.default], dtype=column.dtype).new_from_index(0, rows)
+            self._blanks[column.name] = known
+        return known.head(rows)
+
+    def _broken_rules(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """What pandera finds, in the words of the contract."""
+        try:
+            self._checks.validate(rows, lazy=True)
+        except pandera.errors.SchemaErrors as e:
+            return _said(pl.DataFrame(e.failure_cases), rows, self._model)
+        return FAULT.to_frame()
+
+
+def repeated(rows: pl.DataFrame, model: type[Table]) -> pl.DataFrame:
+    """Faults of rows that have one key; `rows` have their number in `row`."""
+    key = list(keys(model))
+    same = rows.filter(rows.select(key).is_duplicated()) if rows.height else rows
+    return same.select(
+        "row",
+        column=pl.lit(""),
+        value=_key(model),
+        rule=pl.lit(f"one row for each {' and '.join(key)}"),
+    )
+
+
+def _key(model: type[Table]) -> pl.Expr:
+    return pl.concat_str(pl.col(keys(model)), separator="/", ignore_nulls=True)
+
+
+def _check_names(path: Path, names: Sequence[str], model: type[Table]) -> None:
     declared = columns(model)
-    refuse_doubles(path, raw.columns)
-    for name in raw.columns:
+    refuse_doubles(path, names)
+    for name in names:
         if name not in declared and not CUSTOM_NAME.fullmatch(name):
             hint = nearest(name, declared) or "; the name of a custom field is a word that ends in __c"
             msg = f"{path}: the column {name!r} is unknown{hint}."
             raise BillfoldError(msg)
-    missing = [c.name for c in declared.values() if c.required and c.name not in raw.columns]
+    missing = [c.name for c in declared.values() if c.required and c.name not in names]
     if missing:
         msg = f"{path}: the column{'s' * (len(missing) > 1)} {', '.join(missing)} must be there."
         raise BillfoldError(msg)
 
 
-def _check_custom(path: Path, raw: pl.DataFrame, custom: list[str], known: Mapping[str, pl.DataType]) -> None:
+def _check_custom(
+    path: Path, schema: Mapping[str, pl.DataType], custom: list[str], known: Mapping[str, pl.DataType]
+) -> None:
     by_case = {name.casefold(): name for name in known}
     for name in custom:
         other = by_case.get(name.casefold(), name)
         if other != name:
             msg = f"{path}: the book has the custom field {other!r}, which differs from {name!r} only by case."
             raise BillfoldError(msg)
-        if not _keepable(raw.schema[name]):
-            msg = f"{path}: the custom field {name!r} has the type {raw.schema[name]}, which a book can't keep."
+        if not _keepable(schema[name]):
+            msg = f"{path}: the custom field {name!r} has the type {schema[name]}, which a book can't keep."
             raise BillfoldError(f"{msg[:-1]}: write it as text.")
 
 
@@ -95,23 +164,19 @@ def _keepable(dtype: pl.DataType) -> bool:
     return isinstance(dtype, _KEPT)
 
 
-def _parse(raw: pl.DataFrame, column: Column) -> tuple[pl.Series, pl.DataFrame]:
+def _parse(cells: pl.Series, column: Column) -> tuple[pl.Series, pl.DataFrame]:
     """A column in its contract's type, and the cells that don't fit it."""
-    blank = pl.Series(column.name, [column.default], dtype=column.dtype)
-    if column.name not in raw.columns:
-        return blank.new_from_index(0, raw.height), FAULT.to_frame()
-    cells = raw[column.name]
     if cells.dtype == pl.String:
-        cells = cells.set(cells == "", None)
+        cells = without(cells, cells == "")
         if column.is_json or not isinstance(column.dtype, pl.String):
             cells = cells.str.strip_prefix(NOT_TEXT)
-    parsed, rule = spelled(typed(cells, column.dtype), column), _type_rule(column)
+    parsed = spelled(typed(cells, column.dtype), column)
     rules = None
     if column.is_tiers:
         parsed, rules = canonical(parsed)
-    faults = _unfit(cells, parsed, rule, rules)
-    if column.default is not None:
-        parsed = parsed.fill_null(blank.item())
+    faults = _unfit(cells, parsed, _type_rule(column), rules)
+    if column.default is not None and parsed.null_count():
+        parsed = parsed.fill_null(pl.Series([column.default], dtype=column.dtype).item())
     return parsed, faults
 
 
@@ -129,6 +194,8 @@ def _custom(cells: pl.Series, dtype: pl.DataType | None) -> tuple[pl.Series, pl.
 
 def _unfit(cells: pl.Series, typed: pl.Series, rule: str, rules: pl.Series | None = None) -> pl.DataFrame:
     """Cells that have become null, by the rule of the column or one of their own."""
+    if typed.null_count() == cells.null_count():  # a cell that is blank stays blank
+        return FAULT.to_frame()
     bad = (cells.is_not_null() & typed.is_null()).arg_true()
     shown = [str(v).removeprefix(NOT_TEXT) for v in cells.gather(bad)]
     said = [rule] * len(bad) if rules is None else rules.gather(bad).fill_null(rule)
@@ -152,23 +219,12 @@ def _type_rule(column: Column) -> str:
             return column.rule or "text"
 
 
-def _broken_rules(rows: pl.DataFrame, model: type[Table]) -> pl.DataFrame:
-    """What pandera finds, in the words of the contract."""
-    try:
-        model.validate(rows, lazy=True)
-    except pandera.errors.SchemaErrors as e:
-        return _said(pl.DataFrame(e.failure_cases), rows, model)
-    return FAULT.to_frame()
-
-
 def _said(cases: pl.DataFrame, rows: pl.DataFrame, model: type[Table]) -> pl.DataFrame:
     declared = columns(model)
     rules = {name: c.rule for name, c in declared.items() if c.rule}
     of_column = pl.col("schema_context") == "Column"
-    one_row = f"one row for each {' and '.join(keys(model))}"
     rule = (
         pl.when(pl.col("check") == "not_nullable").then(pl.lit("must not be blank"))
-        .when(pl.col("check") == "multiple_fields_uniqueness").then(pl.lit(one_row))
         .when(of_column).then(pl.col("column").replace(rules))
         .otherwise(pl.col("check"))
     )  # fmt: skip
@@ -181,9 +237,7 @@ def _said(cases: pl.DataFrame, rows: pl.DataFrame, model: type[Table]) -> pl.Dat
     if said["row"].null_count():
         msg = f"A contract of {model.__name__} can't be checked: {said['rule'][0]}"
         raise BillfoldError(msg)
-    named = rows.select(_key=pl.concat_str(pl.col(keys(model)), separator="/", ignore_nulls=True)).with_row_index(
-        "row", offset=1
-    )
+    named = rows.select(_key=_key(model)).with_row_index("row", offset=1)
     return (
         said.join(named.with_columns(pl.col("row").cast(pl.Int64)), on="row", how="left", maintain_order="left")
         .with_columns(value=pl.when(pl.col("column") == "").then("_key").otherwise("value"))

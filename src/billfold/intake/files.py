@@ -1,13 +1,11 @@
-"""Reading input files: CSV, Parquet and JSON lines, as frames whose standard columns may still be text."""
+"""Reading input files (CSV, Parquet, JSON lines) part by part, as frames whose standard columns may still be text."""
 
 from __future__ import annotations
 
 import csv
-import json
 import re
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 import pyarrow as pa
@@ -15,17 +13,19 @@ import pyarrow.csv as pacsv
 
 from billfold.contracts import INPUTS
 from billfold.errors import BillfoldError
+from billfold.intake.json_lines import json_lines
 from billfold.names import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-NOT_TEXT: Final = "\0"
-"""Before the JSON of objects, lists and truth values in a text cell: no text has it, so text columns refuse them."""
+ROWS: Final = 262_144
+"""Rows that are read and checked at a time, for those kinds of files that can be cut by rows."""
+
+_BLOCK: Final = 1 << 24
+"""Bytes of CSV that are read at a time; no row may be longer."""
 
 _LONGEST_HEADING: Final = 1 << 20
-_EXPONENT: Final = 30
-"""Custom decimals from JSON stay below ten to this power, and above its reciprocal."""
 
 
 def sources(arguments: Sequence[str]) -> dict[str, Path]:
@@ -91,8 +91,10 @@ def _refuse_unreadable(path: Path) -> None:
         raise BillfoldError(msg) from e
 
 
-def read(path: Path) -> pl.DataFrame:
-    """A file's rows. CSV cells are text, unquoted empty ones null; JSON numbers keep every digit.
+def batches(path: Path) -> Iterator[pl.DataFrame]:
+    """A file's rows, so many at a time; at least one frame, which has the columns of a file without rows.
+
+    CSV cells are text, unquoted empty ones null; JSON numbers keep every digit.
 
     Raises:
         BillfoldError: the file is missing, empty, not of its kind, or not UTF-8; the message names it.
@@ -101,7 +103,7 @@ def read(path: Path) -> pl.DataFrame:
         if path.stat().st_size == 0:
             msg = f"{path} is empty: it needs at least a line of column names."
             raise BillfoldError(msg)
-        return READERS[path.suffix.lower()](path)
+        yield from READERS[path.suffix.lower()](path)
     except FileNotFoundError as e:
         msg = f"There is no file {path}."
         raise BillfoldError(msg) from e
@@ -115,20 +117,24 @@ def read(path: Path) -> pl.DataFrame:
         raise BillfoldError(msg) from e
 
 
-def _csv(path: Path) -> pl.DataFrame:
+def _csv(path: Path) -> Iterator[pl.DataFrame]:
     with path.open("rb") as file:
         first = file.read(_LONGEST_HEADING)
     line = re.split(rb"[\r\n]", first, maxsplit=1)
     heads = _heads(path, line[0])
     refuse_doubles(path, heads)
     if len(line) == 1:  # names alone are a table without rows, which Arrow would call an empty file
-        return pl.DataFrame(schema=dict.fromkeys(heads, pl.String))
+        yield pl.DataFrame(schema=dict.fromkeys(heads, pl.String))
+        return
     as_text = pacsv.ConvertOptions(
         column_types={h: pa.string() for h in heads},
         strings_can_be_null=True, quoted_strings_can_be_null=False, null_values=[""],
     )  # fmt: skip
     parsing = pacsv.ParseOptions(newlines_in_values=True)
-    return pl.DataFrame(pacsv.read_csv(path, pacsv.ReadOptions(block_size=1 << 24), parsing, as_text))
+    blocks = pacsv.open_csv(path, pacsv.ReadOptions(block_size=_BLOCK), parsing, as_text)
+    yield pl.DataFrame(blocks.schema.empty_table())
+    for block in blocks:
+        yield pl.DataFrame(block)
 
 
 def _heads(path: Path, line: bytes) -> list[str]:
@@ -139,86 +145,21 @@ def _heads(path: Path, line: bytes) -> list[str]:
         raise BillfoldError(msg) from e
 
 
-def _parquet(path: Path) -> pl.DataFrame:
-    frame = pl.read_parquet(path)
-    for column, dtype in frame.schema.items():
+def _parquet(path: Path) -> Iterator[pl.DataFrame]:
+    scanned = pl.scan_parquet(path, glob=False)
+    schema = scanned.collect_schema()
+    for column, dtype in schema.items():
         if isinstance(dtype, pl.Duration | pl.Object):
             msg = f"{path}: the column {column} has the type {dtype}, which a book can't keep: write it as text."
             raise BillfoldError(msg)
-    return frame.with_columns(pl.col(pl.Categorical, pl.Enum, pl.Null).cast(pl.String))
+    labels = pl.col(pl.Categorical, pl.Enum, pl.Null).cast(pl.String)
+    yield schema.to_frame().with_columns(labels)
+    for batch in scanned.collect_batches(chunk_size=ROWS):
+        yield batch.rechunk().with_columns(labels)
 
 
-def _json_lines(path: Path) -> pl.DataFrame:
-    rows = []
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                rows.append(_json_object(path, number, line))
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return pl.DataFrame([_series(path, name, [row.get(name) for row in rows]) for name in names])
-
-
-def _json_object(path: Path, number: int, line: str) -> Mapping[str, Any]:
-    try:
-        row = json.loads(line, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_pairs)
-    except (ValueError, RecursionError, ArithmeticError) as e:
-        said = "a number is too large" if isinstance(e, ArithmeticError) else e
-        msg = f"{path}, line {number}: not a JSON object ({said})."
-        raise BillfoldError(msg) from e
-    if not isinstance(row, dict):
-        msg = f"{path}, line {number}: each line must be one JSON object."
-        raise BillfoldError(msg)
-    return row
-
-
-def _refuse_constant(constant: str) -> None:
-    msg = f"{constant} is not a number"
-    raise ValueError(msg)
-
-
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    row = dict(pairs)
-    if len(row) != len(pairs):
-        msg = "a name occurs twice"
-        raise ValueError(msg)
-    return row
-
-
-def _series(path: Path, name: str, values: list[Any]) -> pl.Series:
-    """Standard columns as text (the contract parses them); custom fields in their own type."""
-    kinds = {type(v) for v in values if v is not None}
-    try:
-        if name.endswith("__c") and kinds in ({bool}, {int}, {Decimal}, {int, Decimal}):
-            return _typed_series(name, values, kinds)
-        if name.endswith("__c") and len(kinds) > 1 and not kinds <= {dict, list}:
-            msg = f"{path}: the values of {name} have several types ({', '.join(sorted(k.__name__ for k in kinds))})."
-            raise BillfoldError(msg)
-        texts = pl.Series(name, [_text(v) for v in values], dtype=pl.String)
-        return texts.str.strip_prefix(NOT_TEXT) if name.endswith("__c") else texts
-    except (UnicodeEncodeError, OverflowError, TypeError, RuntimeError, pl.exceptions.PolarsError) as e:
-        said = "half a character" if isinstance(e, UnicodeEncodeError) else "a number that no column can hold"
-        msg = f"{path}: the column {name} has {said}."
-        raise BillfoldError(msg) from e
-
-
-def _typed_series(name: str, values: list[Any], kinds: set[type]) -> pl.Series:
-    if kinds == {bool}:
-        return pl.Series(name, values, dtype=pl.Boolean)
-    if kinds == {int}:
-        return pl.Series(name, values, dtype=pl.Int64)
-    numbers = [None if v is None else Decimal(v) for v in values]
-    if any(n is not None and not -_EXPONENT < n.adjusted() < _EXPONENT for n in numbers if n):
-        raise OverflowError
-    return pl.Series(name, numbers)
-
-
-def _text(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    said = json.dumps(value, default=str, ensure_ascii=False)
-    return said if isinstance(value, int) and not isinstance(value, bool) else NOT_TEXT + said
+def _json_lines(path: Path) -> Iterator[pl.DataFrame]:
+    return json_lines(path, ROWS)
 
 
 def refuse_doubles(path: Path, names: Sequence[str]) -> None:
@@ -235,7 +176,7 @@ def refuse_doubles(path: Path, names: Sequence[str]) -> None:
             raise BillfoldError(msg)
 
 
-READERS: Final[Mapping[str, Callable[[Path], pl.DataFrame]]] = {
+READERS: Final[Mapping[str, Callable[[Path], Iterator[pl.DataFrame]]]] = {
     ".csv": _csv,
     ".parquet": _parquet,
     ".jsonl": _json_lines,

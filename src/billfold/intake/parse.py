@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from billfold.intake.json_lines import NOT_TEXT
+
 if TYPE_CHECKING:
     from billfold.contracts import Column
 
-_EARLIEST: Final = pl.date(1900, 1, 1)
+_EARLIEST: Final = date(1900, 1, 1)
+_BELOW_64_BITS: Final = (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32)
 _WORDS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _SAFE: Final = 10.0
 """Casting a number to a decimal that can't hold it may raise for the whole column: such cells are taken out before."""
 
 
 def typed(cells: pl.Series, dtype: pl.DataType) -> pl.Series:
-    """Cells of any type in `dtype`."""
+    """Cells of any type in `dtype`; the very same series if all of them fit as they are."""
     if cells.dtype == dtype:
-        parsed = cells.set(cells.str.contains("\0", literal=True), None) if isinstance(dtype, pl.String) else cells
+        parsed = without(cells, cells.str.contains(NOT_TEXT, literal=True)) if isinstance(dtype, pl.String) else cells
+    elif _is_wider(dtype, cells.dtype):
+        parsed = cells.cast(dtype)
     elif dtype.is_nested() or isinstance(dtype, pl.Binary):
         parsed = _nothing(cells, dtype)
     elif cells.dtype == pl.String:
@@ -28,16 +34,27 @@ def typed(cells: pl.Series, dtype: pl.DataType) -> pl.Series:
         parsed = _as_text(cells)
     else:
         parsed = _without_loss(cells, dtype)
-    if isinstance(dtype, pl.Date):
-        parsed = parsed.to_frame("c").select(pl.when(pl.col("c") >= _EARLIEST).then("c"))["c"]
-    return parsed
+    return without(parsed, parsed < _EARLIEST) if isinstance(dtype, pl.Date) else parsed
+
+
+def without(cells: pl.Series, bad: pl.Series) -> pl.Series:
+    """Cells without the bad ones; the very same series if there are none, as nearly always."""
+    return cells.set(bad, None) if bad.any() else cells
+
+
+def _is_wider(dtype: pl.DataType, narrow: pl.DataType) -> bool:
+    """Whether every value of a type has a place in another one, so that none need be looked at."""
+    if isinstance(dtype, pl.Decimal) and isinstance(narrow, pl.Decimal):
+        return dtype.scale >= narrow.scale and dtype.precision - dtype.scale >= narrow.precision - narrow.scale
+    return isinstance(dtype, pl.Int64) and isinstance(narrow, _BELOW_64_BITS)
 
 
 def spelled(cells: pl.Series, column: Column) -> pl.Series:
     """Texts of an enumerated column in the book's spelling."""
     if not column.values:
         return cells
-    return cells.replace({v: column.spelling(v) for v in cells.unique().drop_nulls()})
+    other = {v: column.spelling(v) for v in cells.unique().drop_nulls() if v not in column.values}
+    return cells.replace(other) if other else cells
 
 
 def _from_text(cell: pl.Expr, dtype: pl.DataType) -> pl.Expr:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
@@ -64,11 +65,11 @@ class _BrokenRuleError(ValueError):
 def canonical(cells: pl.Series) -> tuple[pl.Series, pl.Series]:
     """Cells as their one text, null where they break a rule, and those rules, null where none is broken.
 
-    A file has many rows and few tiers, so each distinct text is read once.
+    A file has many rows and few tiers, so each distinct text is read once, and remembered from part to part.
     """
     found = {text: _read(text) for text in cells.unique().drop_nulls()}
-    if not found:
-        return cells, cells
+    if all(said == (text, None) for text, said in found.items()):
+        return cells, pl.Series(cells.name, [None], dtype=pl.String).new_from_index(0, cells.len())
     stored, rules = ({text: said[n] for text, said in found.items()} for n in (0, 1))
     return (
         cells.replace_strict(stored, default=None, return_dtype=pl.String),
@@ -76,6 +77,7 @@ def canonical(cells: pl.Series) -> tuple[pl.Series, pl.Series]:
     )
 
 
+@lru_cache(maxsize=100_000)
 def _read(text: str) -> tuple[str | None, str | None]:
     try:
         tiers = _ordered([_tier(said) for said in _array(text)])
