@@ -84,9 +84,7 @@ def draft_there(place: Place, task: Task, part: int) -> Kept:
         BillfoldError: another version of billfold runs there.
     """
     if task.version != __version__:
-        msg = (
-            f"A worker has billfold {__version__} and the run is made by {task.version}: give all one version."
-        )
+        msg = f"A worker has billfold {__version__} and the run is made by {task.version}: give all one version."
         raise BillfoldError(msg)
     with Book.at(place, read_only=True) as book:
         return draft(book, task, part).keep(book.files, task)

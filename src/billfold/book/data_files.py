@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import uuid
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -18,9 +20,12 @@ from billfold.book.place import FILE, S3
 from billfold.errors import BookError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-_PARTS: Final = ("main", "billfold")
+SCRATCH: Final = "scratch"
+"""Where runs that are under way keep what they need for themselves."""
+
+PARTS: Final = ("main", "billfold", SCRATCH)
 """Where the files of billfold's tables are, and where DuckLake may put those of the record of contents."""
 
 
@@ -125,10 +130,38 @@ class DataFiles(ABC):
         address = self.address(file)
         return pl.scan_parquet(address, glob=False, storage_options=self._told, credential_provider=None).collect()
 
+    def keep(self, rows: pl.DataFrame, address: str) -> None:
+        """Write rows that are soon read again, as a scratch file."""
+        rows.write_parquet(address, compression="lz4", storage_options=self._told, credential_provider=None)
+
+    def kept(self, addresses: Sequence[str]) -> pl.LazyFrame:
+        """The rows of scratch files."""
+        return pl.scan_parquet(
+            list(addresses), glob=False, hive_partitioning=False, storage_options=self._told, credential_provider=None
+        )  # fmt: skip
+
     def remove(self, files: Iterable[File]) -> None:
         """Remove files that no commit has registered."""
         for file in files:
             self.unlink(file.path)
+
+    @contextmanager
+    def scratch(self) -> Iterator[str]:
+        """The address of a folder for files that nobody needs any more at the end of the block."""
+        folder = f"{SCRATCH}/{uuid.uuid4().hex}"
+        self.make(folder)
+        try:
+            yield self.address(folder)
+        finally:
+            self.clear(folder)
+
+    @abstractmethod
+    def make(self, folder: str) -> None:
+        """Make a folder (relative to the data), if the place of the data has folders."""
+
+    @abstractmethod
+    def clear(self, folder: str) -> None:
+        """Remove a folder (relative to the data) with all that is in it, if it is there."""
 
     @abstractmethod
     def keep_private(self, tables: Iterable[str]) -> None:
@@ -176,12 +209,20 @@ class LocalFiles(DataFiles):
 
     def listed(self) -> list[Listed]:
         """All Parquet files of the book's tables that are there, in order."""
-        there = sorted(path for part in _PARTS for path in self._path(part).rglob("*.parquet"))
+        there = sorted(path for part in PARTS for path in self._path(part).rglob("*.parquet"))
         return [Listed(str(path), path.stat().st_size) for path in there]
 
     def unlink(self, file: str) -> None:
         """Remove a file, if it is there."""
         self._path(file).unlink(missing_ok=True)
+
+    def make(self, folder: str) -> None:
+        """Make a folder for nobody else's eyes."""
+        self._path(folder).mkdir(parents=True, mode=0o700)
+
+    def clear(self, folder: str) -> None:
+        """Remove a folder with all that is in it, if it is there."""
+        shutil.rmtree(self._path(folder), ignore_errors=True)
 
     def begin(self, note: str) -> None:
         """Make the folder, if it is not there, and leave the note in it."""

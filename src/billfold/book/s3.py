@@ -21,7 +21,7 @@ from pyarrow import fs
 
 from billfold import failpoints
 from billfold.book import lake
-from billfold.book.data_files import DataFiles, File, Listed
+from billfold.book.data_files import PARTS, DataFiles, File, Listed
 from billfold.book.place import FILE, S3
 from billfold.errors import BookError
 
@@ -167,7 +167,7 @@ class S3Files(DataFiles):
         Raises:
             BookError: the store can't be reached, or refuses.
         """
-        there = (info for part in ("main", "billfold") for info in self._under(part))
+        there = (info for part in PARTS for info in self._under(part))
         return sorted(Listed(f"{S3}{info.path}", int(info.size)) for info in there if info.path.endswith(".parquet"))
 
     def unlink(self, file: str) -> None:
@@ -178,6 +178,14 @@ class S3Files(DataFiles):
         """
         with self._told_of("changed"), suppress(FileNotFoundError):
             self._store.delete_file(self._key(file))
+
+    def make(self, folder: str) -> None:
+        """There are no folders in a store."""
+
+    def clear(self, folder: str) -> None:
+        """Remove all files whose path begins so."""
+        with self._told_of("changed"), suppress(FileNotFoundError):
+            self._store.delete_dir(self._key(folder))
 
     def begin(self, note: str) -> None:
         """Leave the note behind the prefix.
