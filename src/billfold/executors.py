@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
-    from billfold.book import DataFiles
     from billfold.book.place import Place
-    from billfold.part import Drafted, Finished, Kept, Task
+    from billfold.part import Drafted, Finished, Kept, Target, Task
 
 _DASK: Final = "dask://"
 _TRIES: Final = 3
@@ -42,7 +41,7 @@ class Local:
 
     at_once: int = 1
 
-    def parts(self, book: Book, files: DataFiles, task: Task) -> Iterator[Finished]:
+    def parts(self, book: Book, files: Target, task: Task) -> Iterator[Finished]:
         """All parts of a run, in order; one is finished while the next ones are drafted."""
         before = 0
         waiting: deque[Future[Drafted]] = deque()
@@ -64,7 +63,7 @@ class Elsewhere:
 
     start: Callable[[], Executor]
 
-    def parts(self, book: Book, files: DataFiles, task: Task) -> Iterator[Finished]:
+    def parts(self, book: Book, files: Target, task: Task) -> Iterator[Finished]:
         """All parts of a run, in order; one is finished as soon as those before it are drafted."""
         before, finishing = 0, []
         with closing(_Crew(self.start)) as crew:
@@ -90,7 +89,7 @@ def draft_there(place: Place, task: Task, part: int) -> Kept:
         return draft(book, task, part).keep(book.files, task)
 
 
-def finish_there(files: DataFiles, task: Task, kept: Kept, before: int) -> Finished:
+def finish_there(files: Target, task: Task, kept: Kept, before: int) -> Finished:
     """Finish a part that was drafted somewhere else."""
     return finish(files, task, kept.drafted(files, task), before)
 

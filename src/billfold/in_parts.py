@@ -23,9 +23,9 @@ from billfold.steps.validate import conform, numbered
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from billfold.book import Book, DataFiles, File, State
+    from billfold.book import Book, File, State
     from billfold.budget import Budget
-    from billfold.part import Finished, Line
+    from billfold.part import Finished, Line, Target
     from billfold.receipt import Progress
     from billfold.requests import RunIdentity, RunRequest
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Where(Protocol):
     """Where parts are made: on this machine, or on others."""
 
-    def parts(self, book: Book, files: DataFiles, task: Task) -> Iterator[Finished]:
+    def parts(self, book: Book, files: Target, task: Task) -> Iterator[Finished]:
         """All parts of a run, in order."""
 
 
@@ -57,7 +57,7 @@ class Asked:
     run: RunIdentity
     post: bool
     line: Line
-    files: DataFiles
+    files: Target
 
 
 def made_in_parts(asked: Asked, how: How, progress: Progress) -> tuple[Receipt, Mapping[str, int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import polars as pl
 
@@ -26,15 +26,32 @@ from billfold.steps.name import name
 from billfold.steps.validate import conform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from billfold.book import Book, DataFiles, File
+    from billfold.book import Book, File
     from billfold.book.deal import Dealt
     from billfold.lines import Inputs
     from billfold.requests import RunIdentity, RunRequest
     from billfold.rows import Only
 
     Line = Callable[[Inputs, RunIdentity], list[Documents]]
+
+
+class Target(Protocol):
+    """Where the rows of a run go: a book's data files, or whoever only compares them."""
+
+    def write(self, table: str, rows: pl.DataFrame) -> File:
+        """Write rows as a new file of a table."""
+
+    def keep(self, rows: pl.DataFrame, address: str) -> None:
+        """Write rows that are soon read again."""
+
+    def kept(self, addresses: Sequence[str]) -> pl.LazyFrame:
+        """The rows of such files."""
+
+    def remove(self, files: Iterable[File]) -> None:
+        """Remove files that no commit has registered."""
+
 
 HEADERS: Final = ("invoices", "credit_memos")
 _HELD: Final = (*HEADERS, "parked_accounts")
@@ -82,7 +99,7 @@ class Drafted:
         """How many documents there are."""
         return sum(d.invoices.height + d.credit_memos.height for d in self.documents)
 
-    def keep(self, files: DataFiles, task: Task) -> Kept:
+    def keep(self, files: Target, task: Task) -> Kept:
         """The same without the documents, which wait in scratch files for whoever finishes the part."""
         for piece, documents in enumerate(self.documents):
             for table, rows in vars(documents).items():
@@ -102,7 +119,7 @@ class Kept:
     late: int
     rated_late: tuple[str, ...]
 
-    def drafted(self, files: DataFiles, task: Task) -> Drafted:
+    def drafted(self, files: Target, task: Task) -> Drafted:
         """The part with its documents."""
         tables = [f.name for f in fields(Documents)]
         pieces = [
@@ -146,7 +163,7 @@ def _read(book: Book, snapshot_id: int, table: str, only: Only | None = None) ->
     return book.read(table, snapshot_id, only)
 
 
-def finish(files: DataFiles, task: Task, drafted: Drafted, before: int) -> Finished:
+def finish(files: Target, task: Task, drafted: Drafted, before: int) -> Finished:
     """Give a part its ids, which go on after so many documents, and write its files."""
     run, named = task.run.after(before), []
     for documents in drafted.documents:

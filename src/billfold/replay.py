@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from billfold import __version__
-from billfold.book import Change, State, hash_of, merged
+from billfold.book import Change, File, State, hash_of, merged
 from billfold.errors import BillfoldError
+from billfold.executors import how as usual_way
+from billfold.in_parts import made_in_parts
 from billfold.intake.review import review
 from billfold.lifecycle import runs
 from billfold.orders.register import CHANGED, REVIEWED
 from billfold.receipt import Progress, fingerprint, is_of_run, silent
 from billfold.requests import RunRequest
-from billfold.run import made
+from billfold.run import asked_in_parts, made
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from billfold.book import Book
+    from billfold.book import Book, DataFiles
 
 IDENTICAL: Final = "identical"
 DIFFERS: Final = "differs"
@@ -69,12 +72,14 @@ def replay(book: Book, bill_run_number: str, *, progress: Progress = silent) -> 
     as_posted = _was_posted_at_once(book, run)
     ordered = ordered_before(State(book, head), recorded)
     state = State(book, head).after(ordered)
-    receipt, _ = made(state, RunRequest.model_validate_json(run["request"]), post=as_posted, progress=progress)
-    changes = merged([*ordered, *receipt.changes()])
-    again = {c.table: c for c in changes if c.table not in CHANGED and (c.rows.height or c.whole)}
-    tables = [_compared(book, row, again.pop(row["table_name"], None)) for row in recorded.iter_rows(named=True)
-              if row["table_name"] not in {"bill_runs", *CHANGED}]  # fmt: skip
-    tables += [Compared(t, c.rows.height, DIFFERS, "the run wrote no row") for t, c in again.items()]
+    request = RunRequest.model_validate_json(run["request"])
+    again = _made_again(state, request, ordered, post=as_posted, progress=progress)
+    written = recorded.filter(~pl.col("table_name").is_in(["bill_runs", *CHANGED]))
+    tables = [
+        _compared(book, files.to_dicts(), again.pop(str(table), None))
+        for (table,), files in written.partition_by("table_name", as_dict=True, maintain_order=True).items()
+    ]
+    tables += [Compared(t, a.rows, DIFFERS, "the run wrote no row") for t, a in again.items()]
     same = fingerprint(head.digest, run["request"]) == run["fingerprint"]
     tables.append(Compared("fingerprint", 1, IDENTICAL if same else DIFFERS, "" if same else "other inputs"))
     return Replay(bill_run_number, head.snapshot_id, tuple(tables))
@@ -109,15 +114,68 @@ def _was_posted_at_once(book: Book, run: Mapping[str, object]) -> bool:
     return committed.collect()["status"].to_list() == ["Posted"]
 
 
-def _compared(book: Book, recorded: Mapping[str, object], again: Change | None) -> Compared:
-    """One table: the hash of the file that was committed, and of the one that would be now."""
-    table, count = str(recorded["table_name"]), int(str(recorded["row_count"]))
-    if again is None or again.rows.height != count or again.how != recorded["how"]:
-        now = 0 if again is None else again.rows.height
+@dataclass(frozen=True)
+class _Again:
+    """A table made again: how it changes, its files, and its rows if they are held."""
+
+    how: str
+    files: tuple[File, ...]
+    held: pl.DataFrame | None = None
+
+    @property
+    def rows(self) -> int:
+        return sum(f.rows for f in self.files)
+
+
+@dataclass(frozen=True)
+class _Hashed:
+    """Data files that are made to be compared only: nothing is written but what waits for a part to be finished."""
+
+    files: DataFiles
+
+    def write(self, table: str, rows: pl.DataFrame) -> File:
+        return File(table, rows.height, hash_of(rows))
+
+    def keep(self, rows: pl.DataFrame, address: str) -> None:
+        self.files.keep(rows, address)
+
+    def kept(self, addresses: Sequence[str]) -> pl.LazyFrame:
+        return self.files.kept(addresses)
+
+    def remove(self, files: Iterable[File]) -> None:
+        """There is nothing to remove."""
+
+
+def _made_again(
+    state: State, request: RunRequest, ordered: Sequence[Change], *, post: bool, progress: Progress
+) -> dict[str, _Again]:
+    """Every table that a run would change now, with the hashes of its files."""
+    if (asked := asked_in_parts(state, request, post=post, files=_Hashed(state.book.files))) is not None:
+        receipt, _ = made_in_parts(asked, usual_way(), progress)
+        return {w.table: _Again(w.how, w.files) for w in receipt.written}
+    receipt, _ = made(state, request, post=post, progress=progress)
+    changes = merged([*ordered, *receipt.changes()])
+    return {
+        c.table: _Again(c.how, (File(c.table, c.rows.height, hash_of(c.rows)),) if c.rows.height else (), c.rows)
+        for c in changes
+        if c.table not in CHANGED and (c.rows.height or c.whole)
+    }
+
+
+def _compared(book: Book, recorded: Sequence[Mapping[str, Any]], again: _Again | None) -> Compared:
+    """One table: the hashes of the files that were committed, and of those that would be now."""
+    table, count = recorded[0]["table_name"], sum(r["row_count"] for r in recorded)
+    if again is None or again.rows != count or again.how != recorded[0]["how"]:
+        now = 0 if again is None else again.rows
         return Compared(table, count, DIFFERS, f"{count} rows were written, and it would be {now} now")
-    if again.rows.is_empty() or hash_of(again.rows) == recorded["sha256"]:
+    was = [(r["row_count"], r["sha256"]) for r in recorded if r["file"]]
+    now_is = [(f.rows, f.sha256) for f in again.files]
+    if was == now_is:
         return Compared(table, count, IDENTICAL)
-    return Compared(table, count, DIFFERS, _first_difference(book, str(recorded["file"]), again.rows))
+    if again.held is not None and len(was) == 1:
+        return Compared(table, count, DIFFERS, _first_difference(book, recorded[0]["file"], again.held))
+    other = sum(one != two for one, two in zip_longest(was, now_is))
+    return Compared(table, count, DIFFERS, f"{other} of its {len(was)} files would be others now")
 
 
 def _first_difference(book: Book, file: str, rows: pl.DataFrame) -> str:

@@ -37,9 +37,9 @@ from billfold.steps.validate import billed_once, conforming, numbered, validate
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from billfold.book import DataFiles
     from billfold.in_parts import How
     from billfold.lines import Carriers, Documents, Inputs
+    from billfold.part import Target
 
 
 def preview(book: Book, request: RunRequest, *, clock: Clock = now, progress: Progress = silent) -> Receipt:
@@ -109,7 +109,7 @@ def made(
     return replace(drafted, documents=documents, status="Posted"), counters
 
 
-def asked_in_parts(state: State, request: RunRequest, *, post: bool, files: DataFiles) -> Asked | None:
+def asked_in_parts(state: State, request: RunRequest, *, post: bool, files: Target) -> Asked | None:
     """How a run is asked for that is too large to be held, its rows going to `files`; None for the others."""
     if not are_several(state, request, work := work_of(state, request)):
         return None

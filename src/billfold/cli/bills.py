@@ -16,16 +16,18 @@ from billfold.cli.common import (
     ChargeType,
     ChargeTypes,
     CycleDay,
-    Executor,
     InvoiceDate,
     Log,
+    Memory,
     NoCeilings,
     Post,
     Run,
     TargetDate,
+    Where,
     app,
     book_folder,
     today,
+    way,
 )
 from billfold.errors import BillfoldError, InputError
 
@@ -44,7 +46,8 @@ def run(
     post: Post = False,
     no_ceilings: NoCeilings = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the same documents, write nothing.")] = False,
-    _executor: Annotated[Executor, typer.Option("--executor", help="Where the run computes.")] = Executor.LOCAL,
+    executor: Where = "local",
+    memory: Memory = None,
     as_json: AsJson = False,
 ) -> None:
     """Bill everything owed up to the target date."""
@@ -67,11 +70,12 @@ def run(
         excluded_charge_types=tuple(t.value for t in excluded), subscriptions=not no_subscriptions,
         order_line_items=not no_order_line_items, ceilings=not no_ceilings,
     )  # fmt: skip
+    how = way(executor, memory)
     with Book(book_folder()) as book, printing.working("run") as progress:
         if dry_run:
             receipt = preview(book, request, progress=progress)
         else:
-            receipt = bill(book, request, post=post, progress=progress)
+            receipt = bill(book, request, post=post, how=how, progress=progress)
     printing.show_run(receipt, request, book_folder(), dry_run=dry_run, as_json=as_json)
     if receipt.committed and receipt.documents.parked_accounts.height:
         raise typer.Exit(EXIT_PARKED)
@@ -149,6 +153,8 @@ def night(
         Path | None, typer.Option(metavar="FOLDER", help="Write the run's report into this folder.")
     ] = None,
     log: Log = None,
+    executor: Where = "local",
+    memory: Memory = None,
     *,
     post: Annotated[bool, typer.Option("--post", help="Make the documents final, earlier nights' too.")] = False,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Don't prove the promises before posting.")] = False,
@@ -162,12 +168,12 @@ def night(
     from billfold.night.steps import today as today_of
     from billfold.printing import show_faults, working
 
-    day = _day(target_date)
+    day, how = _day(target_date), way(executor, memory)
     with Book(book_folder()) as book, working("night") as progress:
         try:
             done = whole_night(
                 book, day or today_of(book), inbox=inbox, post=post, verify=not no_verify, reports=report,
-                journal=journal(log), progress=progress,
+                how=how, journal=journal(log), progress=progress,
             )  # fmt: skip
         except InputError as e:
             show_faults(e)

@@ -3,9 +3,14 @@
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from billfold.errors import BillfoldError
+
+if TYPE_CHECKING:
+    from billfold.in_parts import How
 
 app = typer.Typer(
     help="Batch bill runs on dataframes: subscriptions, charges and order lines in, grouped invoices out.",
@@ -21,12 +26,6 @@ class Format(StrEnum):
     CSV = "csv"
     JSON = "json"
     PARQUET = "parquet"
-
-
-class Executor(StrEnum):
-    """Where a run computes; so far only in this process, on all its cores."""
-
-    LOCAL = "local"
 
 
 class ChargeType(StrEnum):
@@ -64,6 +63,20 @@ Log = Annotated[
         metavar="FILE|-",
     ),
 ]  # fmt: skip
+Where = Annotated[
+    str,
+    typer.Option(
+        "--executor", envvar="BILLFOLD_EXECUTOR", metavar="NAME",
+        help="Where a large run is made: local, processes, or dask://HOST:PORT.",
+    ),
+]  # fmt: skip
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        envvar="BILLFOLD_MEMORY", metavar="SIZE",
+        help="About how much memory a large run may take, such as 4GB; default half of the machine's.",
+    ),
+]  # fmt: skip
 EXIT_PARKED = 3
 
 
@@ -81,6 +94,16 @@ def book_folder() -> Path:
 def choose(book: Path) -> None:
     """Take this book for the command."""
     _Chosen.book = book
+
+
+def way(executor: str, memory: str | None) -> "How":
+    """How a run is to be made."""
+    from billfold.executors import how
+
+    try:
+        return how(executor, memory)
+    except BillfoldError as e:
+        raise typer.BadParameter(str(e)) from e
 
 
 def today() -> date:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from billfold.book import Book
+    from billfold.in_parts import How
     from billfold.receipt import Clock, Receipt
     from billfold.replay import Replay
     from billfold.verify import Verdict
@@ -75,13 +76,20 @@ def drafts(book: Book, target_date: date) -> list[str]:
     return nightly_runs(book, target_date).filter(status=_DRAFTS)["bill_run_number"].to_list()
 
 
-def make_drafts(book: Book, target_date: date, *, pauses: Sequence[float] = (), progress: Progress = silent) -> Receipt:
-    """Bill everything owed up to a day, as drafts. `pauses` are as in `load_deliveries`.
+def make_drafts(
+    book: Book,
+    target_date: date,
+    *,
+    how: How | None = None,
+    pauses: Sequence[float] = (),
+    progress: Progress = silent,
+) -> Receipt:
+    """Bill everything owed up to a day, as drafts. `how` is as in `bill`, `pauses` are as in `load_deliveries`.
 
     Raises:
         ConflictError, PromiseError: as `bill` does; nothing was written.
     """
-    return patiently(partial(bill, book, asked(target_date), progress=progress), pauses)
+    return patiently(partial(bill, book, asked(target_date), how=how, progress=progress), pauses)
 
 
 def prove(book: Book, target_date: date, *, progress: Progress = silent) -> Proof:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from billfold.book import Book
     from billfold.events import Journal
+    from billfold.in_parts import How
     from billfold.receipt import Receipt
 
 EXIT_PARKED: Final = 3
@@ -72,6 +73,7 @@ def night(  # noqa: PLR0913 - one option for each step
     post: bool = False,
     verify: bool = True,
     reports: Path | None = None,
+    how: How | None = None,
     journal: Journal = SILENT,
     progress: Progress = silent,
     pauses: Sequence[float] = PAUSES,
@@ -94,7 +96,7 @@ def night(  # noqa: PLR0913 - one option for each step
                 arrivals = load_deliveries(book, inbox, pauses=pauses, progress=step.progress)
                 step.loaded(arrivals)
         with about.step("run", progress) as step:
-            receipt = make_drafts(book, target_date, pauses=pauses, progress=step.progress)
+            receipt = make_drafts(book, target_date, how=how, pauses=pauses, progress=step.progress)
             step.billed(receipt)
         proof = None
         if verify:
