@@ -183,5 +183,20 @@ def _dask(address: str) -> Executor:
     if not client.scheduler_info()["workers"]:
         msg = f"The Dask scheduler at {address} has no worker: start some with `dask worker {address}`."
         raise BillfoldError(msg)
-    executor: Executor = client.get_executor(pure=False, retries=_TRIES)
-    return executor
+    return _Dask(client)
+
+
+class _Dask(Executor):
+    """The workers that a client of Dask reaches, as an executor."""
+
+    def __init__(self, client: Any) -> None:  # noqa: ANN401 - published without types
+        self._client = client
+        self._inner: Executor = client.get_executor(pure=False, retries=_TRIES)
+
+    def submit(self, fn: Callable[..., Any], /, *given: object, **named: object) -> Future[Any]:
+        return self._inner.submit(fn, *given, **named)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as declared
+        """Let go of the cluster. What it still has to do is forgotten, since nobody waits for it any more."""
+        del wait, cancel_futures
+        self._client.close()
