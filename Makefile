@@ -20,7 +20,7 @@ exit 1
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-bench bill-run notebooks nightly test lint format-check types browser unit format reference readme crashes laws bench clean
+.PHONY: help setup setup-dev setup-bench bill-run notebooks nightly test lint format-check types programs unit format reference readme crashes laws bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS='	' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
@@ -59,16 +59,18 @@ format-check: setup-dev ## check the formatting
 types: setup-dev ## check the types with mypy
 	$(PY) -m mypy
 
-# Tests of pages and of PDF files are skipped where these are missing, except in CI.
-browser: ## install Chromium and poppler, which tests need, where they are missing and apt-get may
-	@if command -v chromium >/dev/null && command -v pdftoppm >/dev/null; then exit 0; fi; \
+# Tests of pages, of PDF files and of books on servers are skipped where these are missing, except in CI.
+programs: ## install Chromium, poppler and PostgreSQL, which tests need, where they are missing and apt-get may
+	@if command -v chromium >/dev/null && command -v pdftoppm >/dev/null \
+		&& { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1; then exit 0; fi; \
 	if test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-			chromium poppler-utils >/dev/null && exit 0; \
+			chromium poppler-utils postgresql >/dev/null && exit 0; \
 	fi; \
-	echo 'chromium or pdftoppm (poppler-utils) is missing: tests that need them are skipped.' >&2; test -z "$$CI"
+	echo 'chromium, pdftoppm (poppler-utils) or initdb (postgresql) is missing: tests that need them are skipped.' >&2; \
+	test -z "$$CI"
 
-unit: setup-dev browser ## run the tests
+unit: setup-dev programs ## run the tests
 	$(PY) -m pytest --numprocesses auto --dist worksteal
 
 format: setup-dev ## format the code and mend what ruff can mend safely

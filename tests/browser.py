@@ -7,7 +7,7 @@
             assert visit.elsewhere == []
             visit.page.screenshot(path=tmp_path / "page.png", full_page=True)
 
-Where there is no Chromium, such tests are skipped, except in CI, where they fail: `make browser` installs it.
+Where there is no Chromium, such tests are skipped, except in CI, where they fail: `make programs` installs it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FLAGS: Final = (
 CHROMIUM: Final = next((c for c in ("/usr/bin/chromium", shutil.which("chromium")) if c and Path(c).exists()), None)
 
 needs_browser = pytest.mark.skipif(
-    CHROMIUM is None and not os.environ.get("CI"), reason="there is no chromium here; `make browser` installs it"
+    CHROMIUM is None and not os.environ.get("CI"), reason="there is no chromium here; `make programs` installs it"
 )
 
 
@@ -83,7 +83,7 @@ def visiting(url: str, *, width: int = 1280, height: int = 900, dark: bool = Fal
     """The page at an address, loaded, in a new browser that ends with the block."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - tests of other things do without
 
-    assert CHROMIUM is not None, "there is no chromium; `make browser` installs it"
+    assert CHROMIUM is not None, "there is no chromium; `make programs` installs it"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_FLAGS))
         context = browser.new_context(

@@ -5,7 +5,7 @@
         with running() as started:
             yield started
 
-Tests of servers are skipped where PostgreSQL is not installed, except in CI, where they fail: `make tools` installs it.
+Such tests are skipped where PostgreSQL is not installed, except in CI, where they fail: `make programs` installs it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ server.stop()
 """The store ends when nobody holds its standard input any more, however the test ends."""
 
 needs_servers = pytest.mark.skipif(
-    _INITDB is None and not os.environ.get("CI"), reason="there is no PostgreSQL here; `make tools` installs it"
+    _INITDB is None and not os.environ.get("CI"), reason="there is no PostgreSQL here; `make programs` installs it"
 )
 
 

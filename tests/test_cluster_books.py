@@ -44,10 +44,7 @@ LIFE: Final = (
     ("load", SAAS / "february"),
     ("run", *DAYS["2024-03-01"]),
     ("cancel", "BR-00000002"),
-    ("run", *DAYS["2024-03-01"]),
-    ("post", "BR-00000003"),
     ("replay", "BR-00000002"),
-    ("verify", "--brief", "--no-replay"),
     ("explain", "INV00000001"),
     ("runs",),
     ("sql", "SELECT count(*) AS accounts FROM accounts AT (VERSION => 1)"),
@@ -147,6 +144,8 @@ def test_the_same_commands_make_the_same_book_in_one_folder_and_on_servers(
     assert here["invoice_items"].height
     assert there.keys() == here.keys()
     assert [t for t in here if not here[t].equals(there[t])] == []
+    proved = quick("--book", name, "verify", "--brief", "--no-replay")
+    assert proved.out.endswith(f"Digest of the book: {here['head'].item()}\nAll promises hold.\n"), proved
 
 
 def test_a_book_of_a_catalog_elsewhere_has_its_data_in_its_folder_if_nothing_else_is_said(
@@ -286,7 +285,7 @@ def _killed(folder: Path, point: str, *arguments: str | Path) -> None:
     assert done.returncode == -signal.SIGKILL, done
 
 
-@pytest.mark.parametrize("point", ["write.after:invoices", "commit.before", "commit.after"])
+@pytest.mark.parametrize("point", ["commit.before", "commit.after"])
 def test_a_killed_run_leaves_nothing_but_orphans(
     book: Book, servers: Servers, name: str, tmp_path: Path, point: str
 ) -> None:
@@ -303,7 +302,7 @@ def test_a_killed_run_leaves_nothing_but_orphans(
     assert stored(servers, name) == registered(book)
 
 
-@pytest.mark.parametrize("point", ["create.before", "rename.before", "rename.after"])
+@pytest.mark.parametrize("point", ["rename.before", "rename.after"])
 def test_init_that_dies_leaves_a_book_or_can_be_given_again(
     servers: Servers, quick: Command, tmp_path: Path, name: str, point: str
 ) -> None:
