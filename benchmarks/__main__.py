@@ -1,117 +1,154 @@
-"""`make bench`: load, run and post at size, beside hand-written SQL that makes the same documents."""
+"""`make bench`: every step of a bill run at size, beside DuckDB SQL, pandas and PySpark that do the same work."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import shutil
+import shlex
 import sys
 import tempfile
 from dataclasses import asdict, replace
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
-from statistics import median
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.product import Measured, measured, steps
+from benchmarks.engines import ENGINES, missing
+from benchmarks.machine import machine
+from benchmarks.product import Measured, medians
+from benchmarks.steps import (
+    AGAIN,
+    COPY,
+    LOAD,
+    ONE_NIGHT,
+    RUN,
+    STEPS,
+    Subject,
+    by_hand,
+    compare,
+    copied,
+    generate,
+    with_needed,
+)  # fmt: skip
 
-_BY_HAND: Final = "by hand"
-_REAL: Final = Path(__file__).parents[1] / "data" / "online_retail"
-# `generate.TARGET`, written again because importing it would bring Polars into the measuring process.
-_MADE_UP_TARGET: Final = date(2025, 6, 30)
-_REAL_TARGET: Final = date(2010, 12, 31)
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_MIB: Final = 2**20
 
 
-def bench(folder: Path, source: Path, hand_source: Path, target: date, repeat: int) -> list[Measured]:
-    """The medians of every step, of billfold and by hand, after a check that both make the same documents.
+def bench(subject: Subject, steps: Sequence[str], engines: Sequence[str], repeat: int) -> list[Measured]:
+    """The medians of every step and engine, after a check that all make the same documents.
 
     Raises:
         RuntimeError: a step failed, or the documents differ.
     """
-    book, out = folder / "book", folder / "by_hand"
-    by_hand = ["benchmarks.by_hand", str(hand_source), str(out), f"{target}"]
     rounds = []
     for _ in range(repeat):
-        shutil.rmtree(book, ignore_errors=True)
-        rounds.append([*steps(book, source, target), measured(_BY_HAND, by_hand)[0]])
-    measured("comparing", ["benchmarks.compare", str(book), str(out)])
-    lines = next(m for m in rounds[0] if m.step == "run")
-    medians = [_median(same) for same in zip(*rounds, strict=True)]
-    return [replace(m, rows=lines.rows, unit=lines.unit) if m.step == _BY_HAND else m for m in medians]
+        done = list(subject.measure(steps))
+        if LOAD in {m.step for m in done}:
+            done.append(copied(subject.folder, subject.source))
+        rounds.append([*done, *(by_hand(engine, subject.folder, subject.source) for engine in engines)])
+    for engine in engines:
+        if RUN in with_needed(steps):
+            compare(engine, subject.folder)
+    found = {m.step: m for m in medians(rounds)}
+    same = {COPY: LOAD, **dict.fromkeys(ENGINES, RUN)}
+    return [_as_many(m, found.get(same.get(m.step, ""))) for m in found.values()]
 
 
-def _median(same: tuple[Measured, ...]) -> Measured:
-    middle = {name: median(getattr(m, name) for m in same) for name in ("seconds", "cpu_seconds", "peak_bytes")}
-    return replace(same[0], **middle)
+def _as_many(done: Measured, other: Measured | None) -> Measured:
+    """With the rows of a step that does the same."""
+    return replace(done, rows=other.rows, unit=other.unit) if other else done
 
 
-def machine() -> dict[str, str]:
-    """What the figures were measured on."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    versions = {name: version(name) for name in ("billfold", "polars", "duckdb")}
-    return {
-        "system": f"{platform.system()} {platform.machine()}",
-        "cores": str(os.cpu_count()),
-        "memory": f"{memory:.0f} GiB",
-        "python": platform.python_version(),
-        **versions,
-    }
+def ratios(done: Sequence[Measured]) -> dict[str, str]:
+    """What one wants to know of another size or machine."""
+    found = {m.step: m for m in done}
+    pairs = [(LOAD, COPY), *((RUN, engine) for engine in ENGINES), (ONE_NIGHT, RUN)]
+    told = {f"{a} / {b}": f"{found[a].seconds / found[b].seconds:.2f}" for a, b in pairs if a in found and b in found}
+    if ONE_NIGHT in found:
+        told[f"{ONE_NIGHT} / {RUN}, items"] = f"{found[ONE_NIGHT].rows / found[RUN].rows:.4f}"
+    if AGAIN in found:
+        told["nothing due, seconds"] = f"{found[AGAIN].seconds:.2f}"
+    return told
 
 
-def table(title: str, measurements: list[Measured]) -> Table:
-    """One book's figures. Ratios are times of the hand-written SQL, which does the work of `run` only."""
+def table(title: str, done: Sequence[Measured], *, beside: str = "sql") -> Table:
+    """Steps and engines; the last column compares with what one engine takes for the work of `run` only."""
     shown = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     shown.add_column("step")
-    for column in ("seconds", "CPU seconds", "peak MiB", "made", "a second", "x by hand"):
+    floor = next((m.seconds for m in done if m.step == beside), None)
+    for column in ("seconds", "CPU seconds", "peak MiB", "made", "a second", *([f"x {beside}"] if floor else [])):
         shown.add_column(column, justify="right")
-    by_hand = next(m.seconds for m in measurements if m.step == _BY_HAND)
-    for m in measurements:
+    for m in done:
         made, rate = (f"{m.rows:,} {m.unit}", f"{m.rows / m.seconds:,.0f}") if m.rows else ("", "")
-        figures = (f"{m.seconds:.2f}", f"{m.cpu_seconds:.2f}", f"{m.peak_bytes / 2**20:,.0f}", made, rate)
-        shown.add_row(m.step, *figures, f"{m.seconds / by_hand:.2f}")
+        figures = (f"{m.seconds:.2f}", f"{m.cpu_seconds:.2f}", f"{m.peak_bytes / _MIB:,.0f}", made, rate)
+        shown.add_row(m.step, *figures, *([f"{m.seconds / floor:.2f}"] if floor else []))
     return shown
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--accounts", type=int, default=100_000, help="accounts of the made-up book")
+def show(title: str, done: Sequence[Measured], compared: Mapping[str, str], *, as_json: bool) -> None:
+    """Print the figures, and what they were measured on."""
+    if as_json:
+        figures = {"machine": machine(), "title": title, "steps": [asdict(m) for m in done], "ratios": compared}
+        print(json.dumps(figures, indent=2))
+        return
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console.print("  ·  ".join(f"{name} {value}" for name, value in machine().items()))
+    console.print(table(title, done))
+    for name, ratio in compared.items():
+        console.print(f"{name:<24}{ratio:>8}")
+
+
+def names(allowed: Sequence[str]) -> type:
+    """A type of arguments: some of these names, with commas between them."""
+
+    def parse(text: str) -> list[str]:
+        found = [name for name in text.split(",") if name]
+        if unknown := sorted(set(found) - set(allowed)):
+            msg = f"there is no {', '.join(unknown)}; choose from {', '.join(allowed)}"
+            raise argparse.ArgumentTypeError(msg)
+        return [name for name in allowed if name in found]
+
+    return parse  # type: ignore[return-value]
+
+
+def with_common(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Adds what several benchmarks take."""
+    parser.add_argument("--accounts", type=int, default=100_000, help="accounts of the book; ten charges each")
     parser.add_argument("--seed", type=int, default=1, help="another seed makes other rows")
     parser.add_argument("--repeat", type=int, default=1, help="show the medians of so many rounds")
     parser.add_argument("--folder", type=Path, help="keep all files here, instead of in a temporary folder")
+    parser.add_argument("--run-options", type=shlex.split, default=[], help='for every billfold run: "--memory 4GB"')
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    return parser
+
+
+def _arguments() -> argparse.Namespace:
+    parser = with_common(argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__))
+    steps, engines = list(STEPS), list(ENGINES)
+    parser.add_argument("--steps", type=names(steps), default=steps, help=f"only these: {','.join(steps)}")
+    parser.add_argument("--engines", type=names(engines), default=engines, help=f"only these: {','.join(engines)}")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Measure both books and print their tables."""
+    """Measure every step and print the table."""
     arguments = _arguments()
+    for engine in arguments.engines:
+        if lack := missing(engine):
+            sys.exit(f"{engine} can't be measured: {lack}; --engines leaves it out.")
     with tempfile.TemporaryDirectory() as temporary:
         folder: Path = arguments.folder or Path(temporary)
-        made_up, real = folder / "made_up", folder / "online_retail"
-        size = ["--accounts", f"{arguments.accounts}", "--seed", f"{arguments.seed}"]
-        measured("generate", ["benchmarks.generate", str(made_up / "input"), *size])
-        measured("generate", ["benchmarks.generate", str(real / "input"), "--like", str(_REAL)])
-        results = {
-            f"{arguments.accounts:,} made-up accounts": bench(
-                made_up, made_up / "input", made_up / "input", _MADE_UP_TARGET, arguments.repeat
-            ),
-            "online retail": bench(real, _REAL, real / "input", _REAL_TARGET, arguments.repeat),
-        }
-    if arguments.json:
-        books = {title: [asdict(m) for m in measurements] for title, measurements in results.items()}
-        print(json.dumps({"machine": machine(), "books": books}, indent=2))
-        return
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    console.print("  ·  ".join(f"{name} {value}" for name, value in machine().items()))
-    for title, measurements in results.items():
-        console.print(table(title, measurements))
+        folder.mkdir(parents=True, exist_ok=True)
+        generate(folder / "input", arguments.accounts, arguments.seed)
+        subject = Subject(folder, folder / "input", arguments.run_options)
+        done = bench(subject, arguments.steps, arguments.engines, arguments.repeat)
+    title = f"{arguments.accounts:,} accounts, {10 * arguments.accounts:,} charges, seed {arguments.seed}"
+    show(title, done, ratios(done), as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -11,21 +11,20 @@ import tempfile
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.__main__ import machine
-from benchmarks.product import Measured, measured, told
+from benchmarks.machine import machine
+from benchmarks.product import Measured, measured, medians, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # `generate.TARGET`, written again because importing it would bring Polars into the measuring process.
-_TARGET: Final = date(2025, 6, 30)
+_TARGET: Final = date(2025, 7, 1)
 _DRY_RUN, _NO_CHANGE, _SETTING, _GROUPING = "dry run", "diff, no change", "diff, a setting", "diff, by region"
 _BY_REGION: Final = {
     "name": "by region",
@@ -58,7 +57,7 @@ def bench(folder: Path, accounts: int, repeat: int) -> list[Measured]:
     }
     rounds = [[_made(step, arguments) for step, arguments in steps.items()] for _ in range(repeat)]
     _refuse_others(rounds[0])
-    return [_median(same) for same in zip(*rounds, strict=True)]
+    return medians(rounds)
 
 
 def _made(step: str, arguments: Sequence[str]) -> Measured:
@@ -73,11 +72,6 @@ def _refuse_others(steps: Sequence[Measured]) -> None:
     if made[_NO_CHANGE] != 2 * made[_DRY_RUN]:
         msg = f"Without a change there should be {made[_DRY_RUN]} documents on each side, and not {made[_NO_CHANGE]}."
         raise RuntimeError(msg)
-
-
-def _median(same: tuple[Measured, ...]) -> Measured:
-    middle = {name: median(getattr(m, name) for m in same) for name in ("seconds", "cpu_seconds", "peak_bytes")}
-    return replace(same[0], **middle)
 
 
 def table(measurements: Sequence[Measured]) -> Table:

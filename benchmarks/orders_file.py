@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from benchmarks.generate import tables
+from benchmarks.generate import tables, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -271,14 +271,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     folder, orders = arguments.folder, range(arguments.orders)
-    (folder / "book").mkdir(parents=True, exist_ok=True)
     made = tables(arguments.accounts, arguments.seed)
-    for table, rows in made.items():
-        rows.write_parquet(folder / "book" / f"{table}.parquet")
+    write(folder / "book", made)
     pl.DataFrame(list(_catalog()), infer_schema_length=None).write_parquet(
         folder / "book" / "product_rate_plan_charges.parquet"
     )
-    customers = _customers(made["accounts"])
+    customers = _customers(made["accounts"].frame())
     plain, billed = (Writer(customers, arguments.seed, billed=billed) for billed in (False, True))
     _save(folder / "orders.jsonl", map(plain.order, orders))
     _save(folder / "billed.jsonl", map(billed.order, orders))

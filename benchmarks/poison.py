@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 import billfold.run
-from benchmarks.generate import TARGET, tables
+from benchmarks.generate import TARGET, tables, write
 from billfold import Book, RunRequest, bill
 from billfold.intake import load
 
@@ -63,11 +63,8 @@ def main() -> None:
     options = asked.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         rows = Path(scratch) / "rows"
-        rows.mkdir()
-        made = tables(options.accounts, 1)
-        for table, frame in made.items():
-            frame.write_parquet(rows / f"{table}.parquet")
-        charge = str(made["rate_plan_charges"]["charge_number"][options.accounts * 7])
+        write(rows, tables(options.accounts, 1))
+        charge = f"R-{options.accounts * 7:08d}"
         Book.create(Path(scratch) / "book").close()
         with Book(Path(scratch) / "book") as book:
             load(book, [str(rows)])

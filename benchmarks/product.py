@@ -12,12 +12,11 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from datetime import date
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
 
 _DONE: Final = (0, 3)
 """Exit codes: done, and done with parked accounts."""
@@ -29,7 +28,8 @@ RSS_UNIT: Final = 1 if sys.platform == "darwin" else 1024
 class Measured:
     """One step: how long it took, how long processors worked, the most memory it held, and what it made.
 
-    On a busy machine, processors' seconds tell more than those of the clock.
+    On a busy machine, processors' seconds tell more than those of the clock. Of several processes, the peak is that of
+    the largest one.
     """
 
     step: str
@@ -40,7 +40,7 @@ class Measured:
     unit: str = ""
 
 
-def measured(step: str, arguments: Sequence[str]) -> tuple[Measured, str]:
+def measured(step: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> tuple[Measured, str]:
     """Run a Python module in a process of its own; returns the measurement and what it printed.
 
     Raises:
@@ -48,7 +48,7 @@ def measured(step: str, arguments: Sequence[str]) -> tuple[Measured, str]:
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8") as printed:
         started = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "-m", *arguments], stdout=printed)
+        process = subprocess.Popen([sys.executable, "-m", *arguments], stdout=printed, env=environment)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -60,25 +60,17 @@ def measured(step: str, arguments: Sequence[str]) -> tuple[Measured, str]:
         return Measured(step, seconds, cpu_seconds, usage.ru_maxrss * RSS_UNIT), printed.read()
 
 
-def steps(book: Path, source: Path, target: date) -> Iterator[Measured]:
-    """A new book: loaded, run, posted, and run again, when nothing is due any more."""
-    billfold = ["billfold", "--book", str(book)]
-    run = [*billfold, "run", "--target-date", f"{target}", "--invoice-date", f"{target}", "--json"]
-    yield measured("init", [*billfold, "init"])[0]
-    loaded, said = told("load", [*billfold, "load", str(source), "--json"])
-    yield replace(loaded, rows=sum(table["rows"] for table in said.values()), unit="rows")
-    drafted, receipt = told("run", run)
-    yield replace(drafted, rows=receipt["items"], unit="lines")
-    posted, said = told("post", [*billfold, "post", receipt["bill_run_number"], "--json"])
-    yield replace(posted, rows=said["invoices"] + said["credit_memos"], unit="documents")
-    again, said = told("run again", run)
-    if said["bill_run_number"] is not None:
-        msg = "The second run billed something again."
-        raise RuntimeError(msg)
-    yield again
-
-
 def told(step: str, arguments: Sequence[str]) -> tuple[Measured, Any]:
     """`measured`, for a module that prints one JSON document."""
     done, printed = measured(step, arguments)
     return done, json.loads(printed)
+
+
+def medians(rounds: Iterable[Iterable[Measured]]) -> list[Measured]:
+    """Every step with the medians of its time and memory over all rounds."""
+    return [_median(same) for same in zip(*rounds, strict=True)]
+
+
+def _median(same: tuple[Measured, ...]) -> Measured:
+    middle = {name: median(getattr(m, name) for m in same) for name in ("seconds", "cpu_seconds", "peak_bytes")}
+    return replace(same[0], **middle)

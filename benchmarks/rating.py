@@ -25,7 +25,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.__main__ import machine
+from benchmarks.machine import machine
 from benchmarks.product import RSS_UNIT, Measured, measured, told
 
 if TYPE_CHECKING:

@@ -10,33 +10,35 @@ five may be the segments of one charge, and the last is the usage charge.
 from __future__ import annotations
 
 import argparse
-import json
-from contextlib import ExitStack
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from benchmarks.generate import (
     CHARGES,
-    SUBSCRIPTIONS,
+    TARGET,
+    WHALES,
     Maker,
+    Table,
     account_columns,
     money,
     named,
     on_day,
+    sequence_sets,
     subscription_columns,
+    tier_lists,
+    write,
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-TARGET: Final = date(2025, 7, 1)
-"""Seven in ten charges are due on the first of a month; the other days share the rest, so the next has about 1 %."""
+_SUBSCRIPTIONS: Final = 2
+"""An account's, on average."""
 
-_FIVE: Final = CHARGES // SUBSCRIPTIONS
+_FIVE: Final = CHARGES // _SUBSCRIPTIONS
 _FIRST, _SECOND, _USAGE = 2, 3, 4
 """Places among a subscription's five: of what may be two segments of one charge, and of its usage charge."""
 
@@ -60,46 +62,19 @@ _LISTS: Final = 25
 _UOMS: Final = ("Call", "GB")
 """Units of usage; the two subscriptions of an account use one each, so that a record without a charge finds it."""
 
-_GROUP: Final = 1 << 18
-"""Rows of a row group."""
 
-
-def tables(charges: int, usage: int, seed: int) -> dict[str, tuple[int, Callable[[pl.LazyFrame], pl.LazyFrame]]]:
-    """The input tables of a book with so many rows of charges and of usage: their sizes, and their rows by number."""
+def tables(charges: int, usage: int, seed: int) -> dict[str, Table]:
+    """The input tables of a book with so many rows of charges and of usage."""
     accounts = max(charges // CHARGES, 1)
-    make = Maker(accounts, seed)
-    subscriptions = accounts * SUBSCRIPTIONS
+    make = Maker(accounts, seed, _SUBSCRIPTIONS)
+    subscriptions = accounts * _SUBSCRIPTIONS
     return {
-        "accounts": (accounts, lambda rows: rows.select(**_account_columns(make))),
-        "subscriptions": (subscriptions, lambda rows: _subscriptions(make, rows)),
-        "rate_plan_charges": (subscriptions * _FIVE, lambda rows: _charges(make, rows)),
-        "usage": (usage, lambda rows: _usage(make, rows, subscriptions)),
-        "sequence_sets": (1, _sequence_sets),
+        "accounts": Table(accounts, lambda rows: rows.select(**account_columns(make))),
+        "subscriptions": Table(subscriptions, lambda rows: _subscriptions(make, rows)),
+        "rate_plan_charges": Table(subscriptions * _FIVE, lambda rows: _charges(make, rows)),
+        "usage": Table(usage, lambda rows: _usage(make, rows, subscriptions)),
+        "sequence_sets": Table(1, sequence_sets),
     }
-
-
-def write(path: Path, rows: int, made: Callable[[pl.LazyFrame], pl.LazyFrame]) -> None:
-    """One Parquet file, a row group at a time, so that memory does not grow with the rows."""
-    with ExitStack() as stack:
-        writer = None
-        for start in range(0, max(rows, 1), _GROUP):
-            row = pl.int_range(start, min(start + _GROUP, rows), eager=True)
-            group = made(pl.LazyFrame({"row": row})).collect().to_arrow()
-            writer = writer or stack.enter_context(pq.ParquetWriter(path, group.schema, compression="zstd"))
-            writer.write_table(group)
-
-
-def _account_columns(make: Maker) -> dict[str, pl.Expr]:
-    return {**account_columns(make), "bill_cycle_day": _day(make, pl.col("row"))}
-
-
-def _day(make: Maker, row: pl.Expr) -> pl.Expr:
-    return make.cycle_day(row, on_first=70)
-
-
-def _sequence_sets(rows: pl.LazyFrame) -> pl.LazyFrame:
-    sets = {"name": "UK", "invoice_prefix": "UK", "credit_memo_prefix": "UKC"}
-    return rows.select(pl.lit(value).alias(column) for column, value in sets.items())
 
 
 def _subscriptions(make: Maker, rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -118,7 +93,7 @@ def _subscriptions(make: Maker, rows: pl.LazyFrame) -> pl.LazyFrame:
 
 def _subscription_day(make: Maker, subscription: pl.Expr) -> pl.Expr:
     """A day that every month has, so that the start itself has it."""
-    return pl.min_horizontal(_day(make, subscription), 28)
+    return pl.min_horizontal(make.cycle_day(subscription), 28)
 
 
 def _charges(make: Maker, rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -159,11 +134,11 @@ def _grid(make: Maker) -> dict[str, pl.Expr]:
     longer = pl.when("two").then(pl.lit("Month")).otherwise(make.pick(charge, "period", _PERIODS))
     period = pl.when(usage).then(pl.lit("Month")).when(pl.col("kind") == "Recurring").then(longer)
     day_type = make.pick(charge, "day type", _DAY_TYPES).fill_null("DefaultFromCustomer")
-    own = _day(make, charge)
+    own = make.cycle_day(charge)
     day = (
         pl.when(day_type == "SpecificDayofMonth").then(own)
         .when(day_type == "ChargeTriggerDay").then(pl.min_horizontal(own, 28))
-        .when(day_type == "DefaultFromCustomer").then(_day(make, make.owner_of(subscription)))
+        .when(day_type == "DefaultFromCustomer").then(make.cycle_day(make.owner_of(subscription)))
         .otherwise(_subscription_day(make, subscription))
     )  # fmt: skip
     can_be_off = (pl.col("kind") == "Recurring") & ~pl.col("two") & (day_type != "ChargeTriggerDay")
@@ -232,7 +207,7 @@ def _prices(make: Maker) -> dict[str, pl.Expr]:
     overage = model.is_in(["Overage", "TieredWithOverage"])
     unit_price, of_list = make.roll(row, "unit price", 100_000) + 1, make.roll(row, "tiers", _LISTS)
     base = pl.when(pl.col("period") == "Week").then(pl.lit("Per_Week")).otherwise(pl.lit("Per_Month"))
-    uom = (pl.col("subscription") % SUBSCRIPTIONS).replace_strict(dict(enumerate(_UOMS)))
+    uom = (pl.col("subscription") % _SUBSCRIPTIONS).replace_strict(dict(enumerate(_UOMS)))
     return {
         "price": pl.when(model == "FlatFee").then(money(make.roll(row, "fee", 5_000) * 100 + 999))
         .when(model == "PerUnit").then(money(unit_price)),
@@ -240,30 +215,10 @@ def _prices(make: Maker) -> dict[str, pl.Expr]:
         "uom": pl.when(usage).then(uom).when(counted).then(pl.lit("Seat")),
         "included_units": pl.when(model == "Overage").then(money(make.roll(row, "included", 20) * 1_000_000)),
         "overage_price": pl.when(overage).then(money(unit_price)),
-        "tiers": pl.when(model.is_in(["Volume", "Tiered"])).then(of_list.replace_strict(_tiers(is_open=True)))
-        .when(model == "TieredWithOverage").then(of_list.replace_strict(_tiers(is_open=False))),
+        "tiers": pl.when(model.is_in(["Volume", "Tiered"])).then(of_list.replace_strict(tier_lists(_LISTS)))
+        .when(model == "TieredWithOverage").then(of_list.replace_strict(tier_lists(_LISTS, is_open=False))),
         "list_price_base": pl.when(make.chance(row, "base", 20) & pl.col("period").is_not_null()).then(base),
     }  # fmt: skip
-
-
-def _tiers(*, is_open: bool) -> dict[int, str]:
-    """Lists of two to five tiers, from 0 or from 1, each cheaper than the one before; some are flat fees."""
-    lists = {}
-    for n in range(_LISTS):
-        size, step = 2 + n % 4, 50 * (1 + n)
-        starts = [n % 2, *(step * 2**k + n % 2 for k in range(size - 1))]
-        ends = [*(step * 2**k for k in range(size - 1)), None if is_open else step * 2**size]
-        tiers = [
-            {
-                "startingUnit": start,
-                **({} if end is None else {"endingUnit": end}),
-                "price": round(2 - 0.3 * k + n / 100, 2),
-                "priceFormat": "FlatFee" if (n + k) % 7 == 0 else "PerUnit",
-            }
-            for k, (start, end) in enumerate(zip(starts, ends, strict=True))
-        ]
-        lists[n] = json.dumps(tiers)
-    return lists
 
 
 def _dates(make: Maker) -> dict[str, pl.Expr]:
@@ -290,13 +245,13 @@ def _usage(make: Maker, rows: pl.LazyFrame, subscriptions: int) -> pl.LazyFrame:
     account = make.account_of(subscription)
     names = make.pick(row, "names", {"charge": 90, "subscription": 5})
     # A large account has many usage charges of one unit.
-    names = names.fill_null(pl.when(account < make.accounts // 100 + 1).then(pl.lit("charge")))
+    names = names.fill_null(pl.when(account < max(make.accounts // 100, WHALES)).then(pl.lit("charge")))
     return rows.select(
         usage_id=named("U", row),
         account_number=named("A", account),
         subscription_number=pl.when(names == "subscription").then(named("S", subscription)),
         charge_number=pl.when(names == "charge").then(named("R", subscription * _FIVE + _USAGE)),
-        uom=(subscription % SUBSCRIPTIONS).replace_strict(dict(enumerate(_UOMS))),
+        uom=(subscription % _SUBSCRIPTIONS).replace_strict(dict(enumerate(_UOMS))),
         quantity=money(make.roll(row, "used", 5_000_000) + 1),
         start_date=pl.lit(TARGET) - pl.duration(days=1 + make.roll(row, "day of use", 30)),
     )
@@ -310,9 +265,7 @@ def main() -> None:
     parser.add_argument("--usage", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    for name, (rows, made) in tables(arguments.charges, arguments.usage, arguments.seed).items():
-        write(arguments.folder / f"{name}.parquet", rows, made)
+    write(arguments.folder, tables(arguments.charges, arguments.usage, arguments.seed))
 
 
 if __name__ == "__main__":

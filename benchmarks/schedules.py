@@ -19,7 +19,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.__main__ import machine
+from benchmarks.machine import machine
 from benchmarks.product import Measured, measured, told
 from benchmarks.schedules_file import FIRST, SECOND
 
