@@ -170,7 +170,10 @@ def _parse(cells: pl.Series, column: Column) -> tuple[pl.Series, pl.DataFrame]:
         cells = without(cells, cells == "")
         if column.is_json or not isinstance(column.dtype, pl.String):
             cells = cells.str.strip_prefix(NOT_TEXT)
-    parsed = spelled(typed(cells, column.dtype), column)
+    if column.values:
+        parsed = spelled(cells if cells.dtype == pl.String else typed(cells, column.dtype), column)
+    else:
+        parsed = typed(cells, column.dtype)
     rules = None
     if column.is_tiers:
         parsed, rules = canonical(parsed)

@@ -50,11 +50,13 @@ def _is_wider(dtype: pl.DataType, narrow: pl.DataType) -> bool:
 
 
 def spelled(cells: pl.Series, column: Column) -> pl.Series:
-    """Texts of an enumerated column in the book's spelling."""
-    if not column.values:
-        return cells
-    other = {v: column.spelling(v) for v in cells.unique().drop_nulls() if v not in column.values}
+    """Texts of an enumerated column in the book's spelling, each read once; what is no text is null."""
+    other = {v: _spelled(v, column) for v in cells.unique().drop_nulls() if v not in column.values}
     return cells.replace(other) if other else cells
+
+
+def _spelled(text: str, column: Column) -> str | None:
+    return None if NOT_TEXT in text else column.spelling(text)
 
 
 def _from_text(cell: pl.Expr, dtype: pl.DataType) -> pl.Expr:

@@ -176,7 +176,9 @@ def unsettled_currency(file: Incoming, parents: Parents) -> list[Finder]:
     """
     if file.table != "accounts":
         return []
-    torn = parents.torn(pl.concat(pairs for table in OWNED for pairs in [_NO_PAIRS, *parents.doubtful(table)]).unique())
+    none = pl.DataFrame(schema=dict.fromkeys(PAIR, pl.String))
+    doubtful = [none, *(pairs for table in OWNED for pairs in parents.doubtful(table))]
+    torn = parents.torn(pl.concat(doubtful).unique())
     return [partial(_unsettled, pl.concat([torn[name].alias(PAIR[0]) for name in PAIR]))] if torn.height else []
 
 
@@ -206,8 +208,6 @@ def _split(torn: pl.Series, rows: pl.DataFrame) -> pl.DataFrame:
         rule=pl.format("the same for all segments of charge {}", "charge_number"),
     )
 
-
-_NO_PAIRS: Final = pl.DataFrame(schema=dict.fromkeys(PAIR, pl.String))
 
 CHECKS: Final = (dangling, unstated_currency, unsettled_currency, split_charges)
 """Every check between tables; each says how to find the faults of a file, if it has any."""

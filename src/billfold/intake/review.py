@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from billfold.intake.incoming import Incoming
 
 _CHARGE: Final = ["charge_number", "segment"]
-_NONE: Final = empty(TABLES["charges_to_review"]).select(_CHARGE)
 _DATES: Final = (
     "subscription_number", "contract_effective_date", "service_activation_date", "customer_acceptance_date",
     "term_type", "term_end_date", "cancelled_date",
@@ -64,7 +63,7 @@ def _concerned(after: _After, changed: Mapping[str, pl.LazyFrame]) -> pl.DataFra
     ])  # fmt: skip
     frames = [changed["rate_plan_charges"]] if "rate_plan_charges" in changed else []
     frames.append(_of_subscriptions(after.before, subscriptions))
-    return collected(pl.concat([_NONE.lazy(), *map(segments, frames)]).unique().sort(_CHARGE))
+    return collected(pl.concat(map(segments, frames)).unique().sort(_CHARGE))
 
 
 def segments(charges: pl.LazyFrame) -> pl.LazyFrame:
