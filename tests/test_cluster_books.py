@@ -22,8 +22,9 @@ from servers import needs_servers, running
 from test_book import TRIES, _commit_at_once, asked, both, names, orders, setting
 
 from billfold import Book, bill, failpoints
-from billfold.book import Change, Commit, DataFiles, Place, Written, clean, lake, orphans
+from billfold.book import Change, Commit, DataFiles, Place, Written, clean, lake, orphans, turns
 from billfold.errors import BookError, ConflictError, DamagedError, UncertainError
+from billfold.events import Step
 from billfold.intake import load
 
 if TYPE_CHECKING:
@@ -244,6 +245,13 @@ def test_a_worker_opens_the_book_without_its_folder_and_writes_files_that_the_dr
     assert orphans(book) == []
 
 
+def test_events_name_the_tables_of_a_store_as_openlineage_has_it(book: Book) -> None:
+    step = Step("load", book.folder)
+    step._writes({"accounts": 2})
+    bucket, name = "s3://bills", f"{book.place.schema}/data/main/accounts"
+    assert [(out["namespace"], out["name"]) for out in step.outputs] == [(bucket, name)]
+
+
 def test_a_place_of_one_folder_opens_that_book(empty_book: Path) -> None:
     place = sent(Place.of(empty_book))
     with Book.at(place, read_only=True) as book:
@@ -269,6 +277,16 @@ def test_a_commit_on_an_older_state_is_refused_and_leaves_nothing(book: Book, se
         book.commit(before, Commit("two", [setting("second")]))
     assert names(book) == ["first"]
     assert stored(servers, name) == registered(book)
+
+
+def test_a_commit_does_not_wait_forever_for_one_that_hangs(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "_SET", turns._SET.replace("'60s'", "'100ms'"))
+    with Book(book.folder) as other, turns.alone(other._connection, other.place):
+        with pytest.raises(ConflictError, match="run the command again"):
+            book.commit(book.head(), Commit("one", [setting("x")]))
+        assert names(other) == []
+    assert orphans(book) == []
+    book.commit(book.head(), Commit("two", [setting("x")]))
 
 
 # ------------------------------------------------------------------ processes and connections that die
@@ -311,8 +329,11 @@ def test_init_that_dies_leaves_a_book_or_can_be_given_again(
     if point != "rename.after":
         refused(quick("--book", name, "runs"), "There is no book in the schema", name)
         assert quick(*init).code == 0
-    assert quick("--book", name, "runs").code == 0
-    refused(quick(*init), "schema", "already")
+    for _ in range(2):
+        assert quick("--book", name, "load", SAAS / "start").code == 0
+        refused(quick(*init), f"The schema {name} is there already", "book.toml")
+    assert quick("--book", name, "clean").code == 0
+    assert servers.store.names(f"bills/{name}") >= {"book.toml"}
 
 
 def _cut_at(point: str, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:

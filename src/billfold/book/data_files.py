@@ -91,8 +91,8 @@ class DataFiles(ABC):
         """Remove a file, if it is there."""
 
     @abstractmethod
-    def begin(self, note: str) -> None:
-        """Make the data ready for a new book and leave a note there that says whose it is.
+    def begin(self, note: str) -> bool:
+        """Make the data ready for a new book and leave a note there that says whose it is; whether it was not there.
 
         Raises:
             BookError: something else is there already, or it can't be reached or written.
@@ -224,18 +224,24 @@ class LocalFiles(DataFiles):
         """Remove a folder with all that is in it, if it is there."""
         shutil.rmtree(self._path(folder), ignore_errors=True)
 
-    def begin(self, note: str) -> None:
-        """Make the folder, if it is not there, and leave the note in it."""
+    def begin(self, note: str) -> bool:
+        """Make the folder, if it is not there, and leave the note in it; whether it was not there.
+
+        Raises:
+            BookError: something else is in the folder already, or it can't be made or written.
+        """
         path = Path(self.folder)
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if {p.name for p in path.iterdir()} - {FILE} or self.note() not in {None, note}:
+            there = self.note()
+            if {p.name for p in path.iterdir()} - {FILE} or there not in {None, note}:
                 msg = f"The folder {path} is not empty: a book needs one of its own for its data."
                 raise BookError(msg)
             self._path(FILE).write_text(note, encoding="utf-8")
         except OSError as e:
             msg = f"The data can't be kept in {path}: {e.strerror}."
             raise BookError(msg) from e
+        return there is None
 
     def note(self) -> str | None:
         """What `begin` left."""

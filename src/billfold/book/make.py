@@ -67,15 +67,21 @@ def _inside(folder: Path) -> None:
 
 
 def _elsewhere(folder: Path, place: Place) -> None:
-    """The name of the schema comes last: before, there is no book, and the same can be asked for again."""
+    """The name of the schema comes last: before, there is no book, and the same can be asked for again.
+
+    What was there already stays, whatever happens.
+    """
+    server.refuse_taken(place)
     files = DataFiles.at(place.data)
     with ExitStack() as undo:
-        make_folder(folder)
-        undo.callback(_without_fuss, folder.rmdir)
-        write_whole(folder / FILE, place.written(folder).encode(), mode=0o600)
-        undo.callback(_without_fuss, (folder / FILE).unlink)
-        files.begin(place.written())
-        undo.callback(_without_fuss, files.end)
+        if not folder.exists():
+            make_folder(folder)
+            undo.callback(_without_fuss, folder.rmdir)
+        if not (folder / FILE).exists():
+            write_whole(folder / FILE, place.written(folder).encode(), mode=0o600)
+            undo.callback(_without_fuss, (folder / FILE).unlink)
+        if files.begin(place.written()):
+            undo.callback(_without_fuss, files.end)
         failpoints.reached("create.before")
         server.make(place, make_catalog)
         undo.pop_all()

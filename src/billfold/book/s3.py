@@ -11,6 +11,7 @@ import io
 import os
 import re
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 _CHUNK: Final = 16 * 1024 * 1024
 """Bytes that are asked for at once: every question goes over the network."""
+
+_QUESTIONS: Final = 16
+"""How many files are asked for at the same time."""
 
 _NOISE: Final = re.compile(r"^When .*? AWS Error \w+ during \w+ operation: |\s*\(Request ID: .*?\)|; Details:.*$")
 """What the messages of the store's library have around what is to be said."""
@@ -157,9 +161,10 @@ class S3Files(DataFiles):
         Raises:
             BookError: the store can't be reached, or refuses.
         """
-        with self._told_of("read"):
-            found = self._store.get_file_info([self._key(file) for file in files])
-        return [file for file, info in zip(files, found, strict=True) if info.type != fs.FileType.File]
+        store = self._store
+        with self._told_of("read"), ThreadPoolExecutor(_QUESTIONS) as pool:
+            found = pool.map(store.get_file_info, map(self._key, files))
+            return [file for file, info in zip(files, found, strict=True) if info.type != fs.FileType.File]
 
     def listed(self) -> list[Listed]:
         """All Parquet files of the book's tables that are there, in order.
@@ -187,17 +192,18 @@ class S3Files(DataFiles):
         with self._told_of("changed"), suppress(FileNotFoundError):
             self._store.delete_dir(self._key(folder))
 
-    def begin(self, note: str) -> None:
-        """Leave the note behind the prefix.
+    def begin(self, note: str) -> bool:
+        """Leave the note behind the prefix; whether it was not there.
 
         Raises:
             BookError: something else is there already, or the store can't be reached, or refuses.
         """
-        there = {info.path for info in self._under("")} - {self._key(FILE)}
-        if there or self.note() not in {None, note}:
+        others, there = {info.path for info in self._under("")} - {self._key(FILE)}, self.note()
+        if others or there not in {None, note}:
             msg = f"{self.prefix} is not empty: a book needs a prefix of its own for its data."
             raise BookError(msg)
         self._put(FILE, note.encode())
+        return there is None
 
     def note(self) -> str | None:
         """What `begin` left.

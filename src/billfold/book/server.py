@@ -32,13 +32,10 @@ def make(place: Place, build: Callable[[Place], None]) -> None:
     """Make a catalog in a schema that nobody knows yet, then give that its name: it is there whole or not at all.
 
     Raises:
-        BookError: the schema is there already.
-        duckdb.Error: the server can't be reached, or refuses.
+        duckdb.Error: the server can't be reached, or refuses, as when the schema is there already.
     """
     scratch = replace(place, schema=f"billfold_init_{uuid.uuid4().hex}")
-    connection = lake.server(place)
-    with closing(connection):
-        _refuse_taken(connection, place)
+    with closing(lake.server(place)) as connection:
         try:
             build(scratch)
             failpoints.reached("rename.before")
@@ -50,12 +47,20 @@ def make(place: Place, build: Callable[[Place], None]) -> None:
             raise
 
 
-def _refuse_taken(connection: duckdb.DuckDBPyConnection, place: Place) -> None:
+def refuse_taken(place: Place) -> None:
+    """See that no book and nothing else is in a place's schema.
+
+    Raises:
+        BookError: the schema is there already.
+        duckdb.Error: the server can't be reached.
+    """
     query = f"SELECT 1 FROM pg_namespace WHERE nspname = {text(place.schema)}"  # noqa: S608 - quoted
-    if connection.execute(f"FROM postgres_query('server', {text(query)})").fetchall():
+    with closing(lake.server(place)) as connection:
+        there = connection.execute(f"FROM postgres_query('server', {text(query)})").fetchall()
+    if there:
         msg = (
-            f"There is a schema {place.schema} in {place.catalog} already: name another one with --schema, or copy the "
-            "book.toml of the book that it holds."
+            f"The schema {place.schema} is there already in {place.catalog}: choose another with --schema, or use the "
+            "book in it from a folder with its book.toml."
         )
         raise BookError(msg)
 

@@ -43,6 +43,7 @@ class Book:
         self.files = DataFiles.at(self.place.data)
         self._shown = self.place.shown if self._folder is None else str(where)
         self._tables: dict[tuple[str, int], tuple[pl.DataFrame, pl.Schema]] = {}
+        self._there: set[str] = set()
         self._sound = Soundness(self.files)
         try:
             self._connection = lake.attach(self.place, read_only=read_only)
@@ -179,10 +180,11 @@ class Book:
             return lake.narrowed(cursor, rows, only.among, only.between).pl().cast(schema).lazy()
         if not files:
             return pl.LazyFrame(schema=schema)
-        if missing := self.files.missing(files):
+        if missing := self.files.missing([file for file in files if file not in self._there]):
             lost = self.files.address(missing[0])
             msg = f"The book in {self._shown} has lost a data file of {table}: put {lost} back from a copy."
             raise BookError(msg)
+        self._there |= set(files)
         return only.of(self.files.scan(files, schema))
 
     def _table(self, table: str, at: int, rows: str) -> tuple[pl.DataFrame, pl.Schema]:

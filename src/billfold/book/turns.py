@@ -23,8 +23,8 @@ _SET: Final = """
     SELECT set_config(name, value, true) FROM (VALUES ('lock_timeout', '60s'), ('tcp_keepalives_idle', '60'),
         ('tcp_keepalives_interval', '10'), ('tcp_keepalives_count', '3')) AS setting (name, value)
 """
-"""Settings of the transaction that holds the lock: nobody waits longer than a minute, which is too late anyway, since
-the head has moved; and a machine that has gone loses its lock after 90 seconds."""
+"""Settings of the transaction that holds the lock. Nobody waits longer than a minute, and who has waited is too late
+anyway, since the head has moved; a machine that has gone loses its lock after 90 seconds."""
 
 _TAKE: Final = "SELECT pg_advisory_xact_lock(hashtext('billfold'), hashtext('{schema}'))::text"
 
