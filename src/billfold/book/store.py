@@ -38,8 +38,10 @@ class Book:
         Raises:
             BookError: there is no book, it is damaged or can't be reached, or it has another version.
         """
+        if isinstance(where, Place) and where.folder is not None:
+            where = where.folder
         self.place = Place.of(where) if isinstance(where, Path) else where
-        self._folder = where.resolve() if isinstance(where, Path) else self.place.folder
+        self._folder = where.resolve() if isinstance(where, Path) else None
         self.files = DataFiles.at(self.place.data)
         self._shown = self.place.shown if self._folder is None else str(where)
         self._tables: dict[tuple[str, int], tuple[pl.DataFrame, pl.Schema]] = {}
