@@ -7,6 +7,7 @@ there is no amount. Products that would not fit their type are never made: such 
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
 
 import polars as pl
@@ -18,7 +19,7 @@ _TIER: Final = pl.List(
     pl.Struct({"startingUnit": pl.String, "endingUnit": pl.String, "price": pl.String, "priceFormat": pl.String})
 )
 _ZERO: Final = pl.lit(0, dtype=WIDE)
-_FACTOR_LIMIT: Final = 1e16
+_FACTOR_LIMIT: Final = Decimal(10) ** 16
 """A price or quantity below it can be multiplied by the months of any period."""
 
 
@@ -43,15 +44,15 @@ def _plain(rows: pl.DataFrame) -> pl.DataFrame:
     flat, counted = model == "FlatFee", model == "PerUnit"
     factor = pl.when(flat).then(pl.lit(1, dtype=WIDE)).when(counted).then(_number("units")).otherwise(beyond)
     of_one = pl.when(flat | counted).then(_number("price")).otherwise(_number("overage_price"))
-    price = of_one * pl.col("multiplier")
     prerated = model.is_in(["PreratedPerUnit", "PreratedPricing"])
-    product = _product(factor, price)
-    return rows.with_columns(
+    factored = rows.with_columns(factor=factor, of_one=of_one * pl.col("multiplier"))
+    product = _product_of(factored, "factor", "of_one")
+    return factored.with_columns(
         quantity=pl.when(flat).then(pl.lit(1, dtype=PRICE)).otherwise("units"),
-        unit_price=pl.when(flat | counted).then(price).cast(PRICE, strict=False),
+        unit_price=pl.when(flat | counted).then("of_one").cast(PRICE, strict=False),
         whole=pl.when(~_is_used()).then(_ZERO).when(prerated).then(_number("rated_total")).otherwise(product),
         trouble=_unrated_record(prerated),
-    )
+    ).drop("factor", "of_one")
 
 
 def _unrated_record(prerated: pl.Expr) -> pl.Expr:
@@ -141,7 +142,15 @@ def _number(column: str) -> pl.Expr:
 
 def _bounded(number: pl.Expr) -> pl.Expr:
     """A number that may be multiplied; null when it is too large for that."""
-    return pl.when(number.cast(pl.Float64).abs() < _FACTOR_LIMIT).then(number).cast(WIDE)
+    return pl.when(number.abs() < pl.lit(_FACTOR_LIMIT)).then(number).cast(WIDE)
+
+
+def _product_of(rows: pl.DataFrame, first: str, second: str) -> pl.Expr:
+    """The product of two columns; that of their largest numbers mostly says that no row needs to be looked at."""
+    largest = rows.select(pl.col(first, second).abs().max().cast(pl.Float64)).row(0)
+    if None not in largest and largest[0] * largest[1] < float(AMOUNT_LIMIT):
+        return pl.col(first) * pl.col(second)
+    return _product(pl.col(first), pl.col(second))
 
 
 def _product(first: pl.Expr, second: pl.Expr) -> pl.Expr:
