@@ -34,12 +34,14 @@ from benchmarks.steps import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _MIB: Final = 2**20
 
 
-def bench(subject: Subject, steps: Sequence[str], engines: Sequence[str], repeat: int) -> list[Measured]:
+def bench(
+    subject: Subject, steps: Sequence[str], engines: Sequence[str], repeat: int, spark_memory: str = "12g"
+) -> list[Measured]:
     """The medians of every step and engine, after a check that all make the same documents.
 
     Raises:
@@ -50,7 +52,7 @@ def bench(subject: Subject, steps: Sequence[str], engines: Sequence[str], repeat
         done = list(subject.measure(steps))
         if LOAD in {m.step for m in done}:
             done.append(copied(subject.folder, subject.source))
-        rounds.append([*done, *(by_hand(engine, subject.folder, subject.source) for engine in engines)])
+        rounds.append([*done, *(by_hand(engine, subject.folder, subject.source, spark_memory) for engine in engines)])
     for engine in engines:
         if RUN in with_needed(steps):
             compare(engine, subject.folder)
@@ -103,8 +105,8 @@ def show(title: str, done: Sequence[Measured], compared: Mapping[str, str], *, a
         console.print(f"{name:<24}{ratio:>8}")
 
 
-def names(allowed: Sequence[str]) -> type:
-    """A type of arguments: some of these names, with commas between them."""
+def names(allowed: Sequence[str]) -> Callable[[str], list[str]]:
+    """Reads an argument: some of these names, with commas between them."""
 
     def parse(text: str) -> list[str]:
         found = [name for name in text.split(",") if name]
@@ -113,7 +115,7 @@ def names(allowed: Sequence[str]) -> type:
             raise argparse.ArgumentTypeError(msg)
         return [name for name in allowed if name in found]
 
-    return parse  # type: ignore[return-value]
+    return parse
 
 
 def with_common(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -132,6 +134,7 @@ def _arguments() -> argparse.Namespace:
     steps, engines = list(STEPS), list(ENGINES)
     parser.add_argument("--steps", type=names(steps), default=steps, help=f"only these: {','.join(steps)}")
     parser.add_argument("--engines", type=names(engines), default=engines, help=f"only these: {','.join(engines)}")
+    parser.add_argument("--spark-memory", default="12g", help="what Java may use for Spark")
     return parser.parse_args()
 
 
@@ -146,7 +149,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         generate(folder / "input", arguments.accounts, arguments.seed)
         subject = Subject(folder, folder / "input", arguments.run_options)
-        done = bench(subject, arguments.steps, arguments.engines, arguments.repeat)
+        done = bench(subject, arguments.steps, arguments.engines, arguments.repeat, arguments.spark_memory)
     title = f"{arguments.accounts:,} accounts, {10 * arguments.accounts:,} charges, seed {arguments.seed}"
     show(title, done, ratios(done), as_json=arguments.json)
 

@@ -12,7 +12,7 @@ import duckdb
 def run(folder: Path, out: Path, target: date) -> None:
     """Make the documents of the input files in `folder` as Parquet files in `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    with duckdb.connect() as connection:
+    with duckdb.connect(config={"temp_directory": str(out / "spilled")}) as connection:
         for name, value in {"folder": str(folder), "out": str(out), "target": target}.items():
             connection.execute(f"SET VARIABLE {name} = ?", [value])
         connection.execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))

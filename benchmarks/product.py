@@ -40,20 +40,26 @@ class Measured:
     unit: str = ""
 
 
-def measured(step: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> tuple[Measured, str]:
+def measured(
+    step: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None, *, quiet: bool = False
+) -> tuple[Measured, str]:
     """Run a Python module in a process of its own; returns the measurement and what it printed.
+
+    With `quiet`, what it says on standard error is shown only if it fails.
 
     Raises:
         RuntimeError: it failed.
     """
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as printed:
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as printed, tempfile.TemporaryFile("w+") as said:
         started = time.perf_counter()
-        process = subprocess.Popen([sys.executable, "-m", *arguments], stdout=printed, env=environment)
+        command, errors = [sys.executable, "-m", *arguments], said if quiet else None
+        process = subprocess.Popen(command, stdout=printed, stderr=errors, env=environment)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode not in _DONE:
-            msg = f"{step} failed with exit code {process.returncode}: {' '.join(arguments)}"
+            said.seek(0)
+            msg = f"{step} failed with exit code {process.returncode}: {' '.join(arguments)}\n{said.read()}".rstrip()
             raise RuntimeError(msg)
         printed.seek(0)
         cpu_seconds = usage.ru_utime + usage.ru_stime

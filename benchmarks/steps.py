@@ -132,10 +132,11 @@ def copied(folder: Path, source: Path) -> Measured:
     return measured(COPY, ["benchmarks.copy_files", str(source), str(folder / "copy")])[0]
 
 
-def by_hand(engine: str, folder: Path, source: Path, options: Sequence[str] = ()) -> Measured:
+def by_hand(engine: str, folder: Path, source: Path, spark_memory: str = "12g") -> Measured:
     """The same bill run with another engine."""
+    options = ["--memory", spark_memory] if engine == "spark" else []
     arguments = [ENGINES[engine], str(source), str(folder / engine), f"{TARGET}", *options]
-    return measured(engine, arguments, None if engine == "sql" else environment())[0]
+    return measured(engine, arguments, None if engine == "sql" else environment(), quiet=True)[0]
 
 
 def compare(engine: str, folder: Path) -> None:

@@ -14,7 +14,7 @@ from inputs import Row, contents, json_lines, row, state, write, write_rows
 
 from billfold import Book, RunRequest, bill
 from billfold.errors import BillfoldError, InputError
-from billfold.intake import files, incoming, load, parts, values
+from billfold.intake import files, incoming, load, parts, review, values
 from billfold.verify import verify
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def cut(rows: int = PART, batch: int = 23) -> Iterator[None]:
     """Files of so many rows, read a few at a time, and hashes compared a few at a time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "ROWS", rows)
+        patch.setattr(review, "ROWS", rows)
+        patch.setattr(incoming, "BLOCK", rows + 3)
         patch.setattr(parts, "_WAITING", 3)
         patch.setattr(files, "ROWS", batch)
         patch.setattr(files, "_BLOCK", 2000)

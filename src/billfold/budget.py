@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import polars as pl
+
 from billfold.errors import BillfoldError
 
 _UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -55,7 +57,7 @@ class Budget:
 
     def at_once(self, rows: int) -> int:
         """How many parts of so many charges can be made side by side on this machine."""
-        return max(1, min(os.cpu_count() or 1, self.rows // rows))
+        return max(1, min(pl.thread_pool_size(), self.rows // rows))
 
 
 def machine_memory() -> int:

@@ -10,7 +10,7 @@ import polars as pl
 from billfold.book import Written
 from billfold.lifecycle import may_meet, refuse_equal_numbers
 from billfold.lines import Documents
-from billfold.part import HEADERS, Task
+from billfold.part import HEADERS, Attempt, Task
 from billfold.parts import PART, FilesOfPart, dealt
 from billfold.receipt import REPLACED, Receipt, Totals, is_news
 from billfold.rows import collected
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 class Where(Protocol):
     """Where parts are made: on this machine, or on others."""
+
+    def check(self) -> None:
+        """Refuse what can't work, before anything is done for it."""
 
     def parts(self, book: Book, files: Target, task: Task) -> Iterator[Finished]:
         """All parts of a run, in order."""
@@ -62,21 +65,19 @@ class Asked:
 
 def made_in_parts(asked: Asked, how: How, progress: Progress) -> tuple[Receipt, Mapping[str, int]]:
     """What a large run makes, in files that a commit can register, and the counters after it."""
-    state, request, files = asked.state, asked.request, asked.files
+    state, request = asked.state, asked.request
+    how.where.check()
     settings = current(collected(state.read("settings")))
-    with state.book.files.scratch() as scratch:
+    with state.book.files.scratch() as scratch, Attempt(asked.files) as files:
         progress("dealing accounts into parts", 0.05)
         parts = dealt(state, settings, request, scratch, how.budget.memory // 2)
         task = Task(request, asked.run, parts, min(how.budget.rows, 2 * PART), asked.line, scratch)
         finished: list[Finished] = []
-        try:
-            for part in how.where.parts(state.book, files, task):
-                finished.append(part)
-                progress("rating and grouping", 0.15 + 0.65 * len(finished) / parts.parts)
-            return _Whole(asked, task, tuple(finished)).receipt()
-        except Exception:
-            files.remove(f for p in finished for f in p.files.values())
-            raise
+        for part in how.where.parts(state.book, asked.files, task):
+            files.note(part.files.values())
+            finished.append(part)
+            progress("rating and grouping", 0.15 + 0.65 * len(finished) / parts.parts)
+        return _Whole(replace(asked, files=files), task, tuple(finished)).receipt()
 
 
 @dataclass(frozen=True)

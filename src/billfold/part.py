@@ -7,13 +7,15 @@ since numbers depend on them.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import polars as pl
 
 from billfold import __version__
+from billfold.errors import BookError
 from billfold.lines import Documents
 from billfold.memory import late, left_to_review, rated_late
 from billfold.parts import FilesOfPart
@@ -51,6 +53,47 @@ class Target(Protocol):
 
     def remove(self, files: Iterable[File]) -> None:
         """Remove files that no commit has registered."""
+
+
+class Attempt:
+    """A target for the length of a block; if that fails, what was written goes again."""
+
+    def __init__(self, files: Target) -> None:
+        """Write to a book's files, or to what stands for them."""
+        self._files = files
+        self._written: list[File] = []
+
+    def __enter__(self) -> Self:
+        """Nothing is written yet."""
+        return self
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        """Take back what was written, if the block failed."""
+        if failed:
+            with suppress(BookError):  # the store is gone; what is left there is for `clean`
+                self._files.remove(self._written)
+
+    def note(self, files: Iterable[File]) -> None:
+        """Answer for files that others wrote."""
+        self._written += files
+
+    def write(self, table: str, rows: pl.DataFrame) -> File:
+        """Write rows as a new file of a table."""
+        file = self._files.write(table, rows)
+        self._written.append(file)
+        return file
+
+    def keep(self, rows: pl.DataFrame, address: str) -> None:
+        """Write rows that are soon read again."""
+        self._files.keep(rows, address)
+
+    def kept(self, addresses: Sequence[str]) -> pl.LazyFrame:
+        """The rows of such files."""
+        return self._files.kept(addresses)
+
+    def remove(self, files: Iterable[File]) -> None:
+        """Remove files that no commit has registered."""
+        self._files.remove(files)
 
 
 HEADERS: Final = ("invoices", "credit_memos")
@@ -171,9 +214,10 @@ def finish(files: Target, task: Task, drafted: Drafted, before: int) -> Finished
         run = run.after(documents.invoices.height + documents.credit_memos.height)
     whole = joined(named)
     rows = {t: r for t, r in vars(whole).items() if t not in _HELD} | {"charges_to_review": drafted.to_review}
-    written = {t: files.write(t, conform(t, r)) for t, r in rows.items() if r.height}
-    for table in HEADERS:
-        files.keep(getattr(whole, table), task.waiting(table, drafted.part))
+    with Attempt(files) as target:
+        written = {t: target.write(t, conform(t, r)) for t, r in rows.items() if r.height}
+        for table in HEADERS:
+            target.keep(getattr(whole, table), task.waiting(table, drafted.part))
     accounts = pl.concat(getattr(whole, h).select("account_number") for h in HEADERS).unique()
     return Finished(
         part=drafted.part,

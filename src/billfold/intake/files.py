@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 ROWS: Final = 262_144
 """Rows that are read and checked at a time, for those kinds of files that can be cut by rows."""
 
+_OBJECTS: Final = 8
+"""How many times the memory of a row a JSON object takes."""
+
 _BLOCK: Final = 1 << 24
 """Bytes of CSV that are read at a time; no row may be longer."""
 
@@ -159,7 +162,7 @@ def _parquet(path: Path) -> Iterator[pl.DataFrame]:
 
 
 def _json_lines(path: Path) -> Iterator[pl.DataFrame]:
-    return json_lines(path, ROWS)
+    return json_lines(path, max(ROWS // _OBJECTS, 1))
 
 
 def refuse_doubles(path: Path, names: Sequence[str]) -> None:

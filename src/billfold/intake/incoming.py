@@ -16,6 +16,7 @@ from billfold.intake.files import batches
 from billfold.intake.merge import Merged, is_empty, merged
 from billfold.intake.parts import Parts, blocks
 from billfold.intake.values import Values, hashed, repeated_in
+from billfold.rows import Only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from billfold.book import State
 
 PAIR: Final = ("account_number", "invoice_owner_account_number")
+BLOCK: Final = 524_288
+"""Rows that are compared with those of the book at a time."""
+
 CHARGE: Final = ("charge_number", "subscription_number")
 
 
@@ -103,9 +107,7 @@ class Incoming:
             row += part.rows.height
 
     def _conformed(self) -> Iterator[Conformed]:
-        custom = {
-            n: t for n, t in self._state.read(self.table).collect_schema().items() if n not in columns(self.model)
-        }
+        custom = {n: t for n, t in self._columns().items() if n not in columns(self.model)}
         conformer = None
         for batch in batches(self.path):
             if conformer is None:
@@ -133,20 +135,24 @@ class Incoming:
                 yield part.rows
 
     def _merged(self, rows: Iterator[pl.DataFrame]) -> Iterator[Merged]:
-        """Parts beside what the book has. Each looks through the book's keys, so they are as large as files are."""
+        """Parts beside what the book has. Each looks through the book's keys, so they are large ones then."""
         if self.is_first:
-            none = self._state.read(self.table).collect_schema().to_frame()
-            yield from (Merged(part, none) for part in rows)
+            none = self._columns().to_frame()
+            yield from (Merged.new(part, none) for part in rows)
         else:
-            yield from (merged(self._state, self.table, part, self._given) for part in blocks(rows))
+            yield from (merged(self._state, self.table, part, self._given) for part in blocks(rows, BLOCK))
+
+    def _columns(self) -> pl.Schema:
+        """The columns that the book's table has."""
+        nothing = Only(among=pl.Series(keys(self.model)[0], [], dtype=pl.String))
+        return self._state.read(self.table, nothing).collect_schema()
 
     def _take(self, part: Merged) -> None:
-        changed = part.changed
-        new = part.rows.height - part.existing.height
-        self.new += new
-        self.changed += changed.height - new
+        replacing = int(part.replacing.sum())
+        self.new += part.rows.height - int(part.there.sum())
+        self.changed += replacing
         self._note(part)
-        self.parts.add(changed, replaces=not part.existing.is_empty())
+        self.parts.add(part.changed, replaces=replacing > 0)
 
     def _note(self, part: Merged) -> None:
         """Remember what the checks between tables ask for."""
@@ -159,20 +165,17 @@ class Incoming:
         if self.table in OWNED:
             other = pl.col("currency").is_null() & (pl.col(PAIR[0]) != pl.col(PAIR[1]))
             self.told.doubtful = pl.concat([self.told.doubtful, part.rows.filter(other).select(PAIR)]).unique()
-        if part.existing.height:
+        if self.table in {"accounts", "subscriptions"} and part.replacing.any():
             self._note_replaced(part)
 
     def _note_replaced(self, part: Merged) -> None:
         """Remember what follows from a change of rows that the book has."""
-        if self.table not in {"accounts", "subscriptions"}:
-            return
         [key] = keys(self.model)
-        self.told.replaced.append(part.changed.join(part.existing, on=key, how="semi")[key])
+        rows, before = part.rows.filter(part.replacing), part.before.filter(part.replacing)
+        self.told.replaced.append(rows[key])
         if self.table == "accounts":
-            before = part.existing.select(key, group="invoice_group", money="currency")
-            both = part.changed.join(before, on=key)
-            self.told.regrouped |= both.filter(pl.col("group").ne_missing(pl.col("invoice_group"))).height > 0
-            self.told.recurrencied.append(both.filter(pl.col("money") != pl.col("currency"))[key])
+            self.told.regrouped |= bool(rows["invoice_group"].ne_missing(before["invoice_group"]).any())
+            self.told.recurrencied.append(rows.filter(rows["currency"] != before["currency"])[key])
 
     def _doubled(self, twice: pl.Series) -> pl.DataFrame:
         """Faults of rows whose key comes again, among those whose hash does."""

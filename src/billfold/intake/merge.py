@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -20,20 +19,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Merged:
-    """Rows as they are to stand in the book, and the ones that they replace."""
+    """Rows as they are to stand in the book, beside the rows that they replace.
+
+    `there` says for which of them the book has a row; `before` has these rows at the same places, blanks at the others,
+    or nothing at all if the book has none of them. `differs` says which rows change anything.
+    """
 
     rows: pl.DataFrame
-    existing: pl.DataFrame
+    before: pl.DataFrame
+    there: pl.Series
+    differs: pl.Series
 
-    @cached_property
+    @classmethod
+    def new(cls, rows: pl.DataFrame, before: pl.DataFrame) -> Merged:
+        """Rows of which the book has none; `before` has its columns."""
+        none = pl.Series([False]).new_from_index(0, rows.height)
+        return cls(rows, before.clear(), none, ~none)
+
+    @property
     def changed(self) -> pl.DataFrame:
-        """Rows that differ from what the book has."""
-        shared = [c for c in self.rows.columns if c in self.existing.columns]
-        if self.existing.is_empty() or len(shared) < len(self.rows.columns):
-            return self.rows
-        numbered = _comparable(self.rows).with_row_index("_row")
-        differs = numbered.join(_comparable(self.existing), on=shared, how="anti", nulls_equal=True)
-        return self.rows[differs["_row"].sort()]
+        """Rows that are new or that differ from what the book has."""
+        return self.rows if self.differs.all() else self.rows.filter(self.differs)
+
+    @property
+    def replacing(self) -> pl.Series:
+        """Which rows take the place of others."""
+        return self.there & self.differs
 
 
 def is_empty(state: State, table: str) -> bool:
@@ -45,16 +56,25 @@ def merged(state: State, table: str, rows: pl.DataFrame, given: frozenset[str]) 
     """Rows of a file with what the book has in the columns that were not given."""
     on = list(keys(INPUTS[table]))
     existing = _existing(state, table, rows, on)
-    untold = [c for c in existing.columns if c not in given]
-    rows = rows.with_columns(pl.lit(None, dtype=existing.schema[c]).alias(c) for c in untold if c not in rows.columns)
-    if untold and existing.height:
-        kept = existing.select(*on, *(pl.col(c).alias(f"{c} kept") for c in untold), _there=pl.lit(value=True))
-        rows = (
-            rows.join(kept, on=on, how="left", maintain_order="left")
-            .with_columns(pl.when(pl.col("_there")).then(f"{c} kept").otherwise(c).alias(c) for c in untold)
-            .drop("_there", *(f"{c} kept" for c in untold))
-        )
-    return Merged(rows, existing)
+    untold = {c: t for c, t in existing.schema.items() if c not in given}
+    rows = rows.with_columns(pl.lit(None, dtype=t).alias(c) for c, t in untold.items() if c not in rows.columns)
+    if existing.is_empty():
+        return Merged.new(rows, existing)
+    places = existing.select(on).with_row_index("place")
+    place = rows.select(on).join(places, on=on, how="left", maintain_order="left")["place"]
+    before, there = existing.select(pl.all().gather(place)), place.is_not_null()
+    rows = rows.with_columns(before[c].zip_with(there, rows[c]) for c in untold)
+    return Merged(rows, before, there, _differs(rows, before, there, given))
+
+
+def _differs(rows: pl.DataFrame, before: pl.DataFrame, there: pl.Series, given: frozenset[str]) -> pl.Series:
+    """Which rows have another value in a column that was given; with a new column, all do."""
+    differs = ~there
+    for column in (c for c in rows.columns if c in given):
+        if column not in before.columns:
+            return pl.Series([True]).new_from_index(0, rows.height)
+        differs |= _comparable(rows[column]).ne_missing(_comparable(before[column]))
+    return differs
 
 
 def _existing(state: State, table: str, rows: pl.DataFrame, on: Sequence[str]) -> pl.DataFrame:
@@ -65,10 +85,9 @@ def _existing(state: State, table: str, rows: pl.DataFrame, on: Sequence[str]) -
     return collected(there.join(rows.lazy().select(on), on=on, how="semi"))
 
 
-def _comparable(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows with nested cells as text, since joins can't compare them."""
-    nested = [c for c, t in rows.schema.items() if t.is_nested()]
-    return rows.with_columns(
-        pl.Series(c, [None if v is None else json.dumps(v, default=str) for v in rows[c].to_list()], dtype=pl.String)
-        for c in nested
-    )
+def _comparable(cells: pl.Series) -> pl.Series:
+    """Cells that can be compared one by one: nested ones as text."""
+    if not cells.dtype.is_nested():
+        return cells
+    said = [None if v is None else json.dumps(v, default=str) for v in cells.to_list()]
+    return pl.Series(cells.name, said, dtype=pl.String)

@@ -106,16 +106,16 @@ class Parts:
         self._written.append(_Part(file, self._replaces))
 
 
-def blocks(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """The rows of frames in blocks as large as files, but for the last."""
+def blocks(frames: Iterable[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
+    """The rows of frames in blocks of one size, but for the last."""
     waiting: list[pl.DataFrame] = []
     held = 0
     for frame in frames:
         waiting.append(frame)
         held += frame.height
-        while held >= ROWS:
+        while held >= rows:
             together = pl.concat(waiting)
-            yield together.head(ROWS)
-            waiting, held = [together.slice(ROWS)], held - ROWS
+            yield together.head(rows)
+            waiting, held = [together.slice(rows)], held - rows
     if held:
         yield pl.concat(waiting)

@@ -73,19 +73,25 @@ class Parents:
         """Hashes of charges and of their subscriptions, in loaded rows and in others of the same charges."""
         if file.is_first:
             return file.told.owners
-        charges = file.told.values["charge_number"]
-        book = self.state.read(file.table, _only("charge_number", charges.texts()))
-        same = pl.col("charge_number").hash().is_in(pl.concat(charges.hashes).unique().implode())
-        others = self._untouched(file.table, book.filter(same) if charges.hashes else book.clear())
-        pairs = collected(others.select(pl.col("charge_number").hash(), pl.col("subscription_number").hash()))
-        return [*file.told.owners, (pairs["charge_number"], pairs["subscription_number"])]
+        charges = file.told.values["charge_number"].hashes
+        if not charges:
+            return file.told.owners
+        hashes = [pl.col(column).hash() for column in CHARGE]
+        pairs = collected(self._others(file, pl.concat(charges).unique()).select(hashes))
+        return [*file.told.owners, (pairs[CHARGE[0]], pairs[CHARGE[1]])]
+
+    def _others(self, file: Incoming, charges: pl.Series) -> pl.LazyFrame:
+        """Segments that the book has, and the file has not, of the file's charges with some hashes."""
+        among = _only("charge_number", file.told.values["charge_number"].texts(charges))
+        same = pl.col("charge_number").hash().is_in(charges.implode())
+        return self._untouched(file.table, self.state.read(file.table, among).filter(same))
 
     def split(self, file: Incoming, suspected: pl.Series) -> pl.Series:
         """Numbers of charges with several subscriptions, among those that have some hashes."""
         among = pl.col("charge_number").hash().is_in(suspected.implode())
         loaded = [rows.filter(among).select(CHARGE) for rows in file.numbered()]
-        others = [] if file.is_first else [self._untouched(file.table, self.state.read(file.table)).filter(among)]
-        pairs = pl.concat([*loaded, *(collected(rows.select(CHARGE)) for rows in others)]).unique()
+        others = [] if file.is_first else [self._others(file, suspected).select(CHARGE)]
+        pairs = pl.concat([*loaded, *map(collected, others)]).unique()
         return pairs.filter(pl.col("charge_number").is_duplicated())["charge_number"].unique()
 
     def _loaded(self, table: str, column: str) -> Sequence[pl.Series]:

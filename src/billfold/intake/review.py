@@ -10,7 +10,7 @@ import polars as pl
 from billfold.book import Change, State
 from billfold.contracts import TABLES, empty, keys
 from billfold.intake.merge import is_empty
-from billfold.intake.parts import Parts, blocks
+from billfold.intake.parts import ROWS, Parts, blocks
 from billfold.rating.spans import with_spans
 from billfold.rating.usage import RECORD, with_charges
 from billfold.rows import Only, collected
@@ -188,7 +188,7 @@ class Review:
     def _add(self, parts: Parts, frames: Iterable[pl.DataFrame], key: list[str]) -> None:
         """Rows in files that are sorted each by itself."""
         replaces = not is_empty(self._state, parts.table)
-        for block in blocks(frames):
+        for block in blocks(frames, ROWS):
             parts.add(block.sort(key), replaces=replaces)
         parts.end()
 
