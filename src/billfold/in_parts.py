@@ -12,7 +12,7 @@ from billfold.lifecycle import may_meet, refuse_equal_numbers
 from billfold.lines import Documents
 from billfold.part import HEADERS, Attempt, Task
 from billfold.parts import PART, FilesOfPart, dealt
-from billfold.receipt import REPLACED, Receipt, Totals, is_news
+from billfold.receipt import REPLACED, Receipt, Totals, is_news, largest
 from billfold.rows import collected
 from billfold.settings import current
 from billfold.steps.load import selected
@@ -94,7 +94,7 @@ class _Whole:
         parked = pl.concat(p.parked for p in self.parts).sort("account_number")
         news = is_news(read, sum(p.touched for p in self.parts), parked)
         before = self.asked.state.counters()
-        headers, counters = self._headers() if news else ({}, before)
+        headers, tops, counters = self._headers() if news else ({}, [], before)
         counters = {**counters, "bill_run": before.get("bill_run", 0) + 1} if news else before
         accounts = collected(selected(read("accounts"), self.asked.request).select(pl.len())).item()
         billed = sum(p.billed for p in self.parts)
@@ -107,7 +107,7 @@ class _Whole:
             documents=replace(Documents.none(), parked_accounts=parked),
             late_usage=sum(p.late for p in self.parts),
             written=tuple(self._changes(headers, parked)) if news else (),
-            in_parts=Totals.joined([p.totals for p in self.parts]),
+            in_parts=Totals.joined([p.totals for p in self.parts], tops),
         )
         return done, counters
 
@@ -145,13 +145,14 @@ class _Whole:
             files = (self.asked.files.write("late_usage", conform("late_usage", waiting)),) if waiting.height else ()
             yield Written("late_usage", files, waiting.schema, whole=True)
 
-    def _headers(self) -> tuple[dict[str, list[File]], Mapping[str, int]]:
-        """The files of the headers, numbered and if wanted final, and the counters after them."""
+    def _headers(self) -> tuple[dict[str, list[File]], list[pl.DataFrame], Mapping[str, int]]:
+        """The files of the headers, numbered and if wanted final, the largest invoices, and the counters after them."""
         read, post = self.asked.state.read, self.asked.post
         sets, settings = collected(read("sequence_sets")), current(collected(read("settings")))
         drafts, finals = self._begun(sets, posting=False), self._begun(sets, posting=True)
         written: dict[str, list[File]] = {t: [] for t in HEADERS}
         given: list[Headers] = []
+        tops: list[pl.DataFrame] = []
         for part in self.parts:
             made = number_drafts(self._waiting(part, drafts), sets)
             drafts = made.counters
@@ -159,6 +160,7 @@ class _Whole:
                 made = post_headers(replace(made, counters=finals), sets, settings)
                 finals = made.counters
             numbered(made.on(Documents.none()), sets)
+            tops.append(largest(made.invoices))
             given += [made] if post and may_meet(finals) else []
             for table in HEADERS:
                 if (rows := getattr(made, table)).height:
@@ -166,7 +168,7 @@ class _Whole:
         if given:
             both = {t: pl.concat(getattr(g, t) for g in given).lazy() for t in HEADERS}
             refuse_equal_numbers(self.asked.state, finals, both)
-        return written, {**drafts, **finals} if post else drafts
+        return written, tops, {**drafts, **finals} if post else drafts
 
     def _begun(self, sets: pl.DataFrame, *, posting: bool) -> Mapping[str, int]:
         present = pl.concat(p.sets for p in self.parts).unique().sort("kind", "sequence_set")

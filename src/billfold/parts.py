@@ -40,9 +40,16 @@ _SORTED: Final = {
 
 
 def work_of(state: State, request: RunRequest) -> int:
-    """How many charge segments and order lines a run has to look at, about."""
+    """How many charge segments and order lines a run has to look at, about.
+
+    Order lines up to the target date of an earlier run were mostly billed by it, and are passed over quickly.
+    """
     due = Only(between={"next_due_date": (None, request.target_date)})
-    tables = [state.read("charge_progress", only=due), state.read("charges_to_review"), state.read("order_line_items")]
+    before = collected(state.read("bill_runs").filter(pl.col("status") != "Canceled"))["target_date"].max()
+    lines = state.read("order_line_items")
+    if before is not None:
+        lines = lines.filter(pl.col("bill_target_date") > before)
+    tables = [state.read("charge_progress", only=due), state.read("charges_to_review"), lines]
     return sum(int(collected(t.select(pl.len())).item()) for t in tables)
 
 

@@ -58,15 +58,15 @@ class Totals:
         kinds = ("invoices", "credit_memos")
         headers = [getattr(documents, k).select("currency", "amount", kind=pl.lit(k)) for k in kinds]
         return cls(
-            {t: rows.height for t, rows in vars(documents).items()}, _summed(headers), _largest(documents.invoices)
+            {t: rows.height for t, rows in vars(documents).items()}, _summed(headers), largest(documents.invoices)
         )
 
     @classmethod
-    def joined(cls, parts: Sequence[Totals]) -> Self:
-        """The totals of several parts."""
+    def joined(cls, parts: Sequence[Totals], tops: Sequence[pl.DataFrame]) -> Self:
+        """The totals of several parts, whose largest invoices are `tops`: they have their numbers only by now."""
         tables = dict.fromkeys(t for p in parts for t in p.rows)
         rows = {t: sum(p.rows.get(t, 0) for p in parts) for t in tables}
-        return cls(rows, _summed([p.sums for p in parts]), _largest(pl.concat(p.largest for p in parts)))
+        return cls(rows, _summed([p.sums for p in parts]), largest(pl.concat([parts[0].largest.clear(), *tops])))
 
     @property
     def items(self) -> int:
@@ -78,7 +78,8 @@ def _summed(amounts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat(amounts).group_by("currency", "kind").agg(pl.col("amount").sum()).sort("currency", "kind")
 
 
-def _largest(invoices: pl.DataFrame) -> pl.DataFrame:
+def largest(invoices: pl.DataFrame) -> pl.DataFrame:
+    """The largest of some invoices, in order."""
     return invoices.top_k(_SHOWN, by="amount").sort("amount", "invoice_id", descending=[True, False])
 
 

@@ -130,8 +130,8 @@ def _line(state: State, request: RunRequest, progress: Progress) -> tuple[Receip
     inputs = load(read, settings, request)
     _refuse_unknown(inputs.all_accounts, request)
     accounts = int(collected(inputs.accounts.select(pl.len())).item())
-    large = are_several(state, request, inputs.work)
-    run = _identity(state, digits_of(inputs.work) if large else ID_DIGITS)
+    large = are_several(state, request, work := work_of(state, request))
+    run = _identity(state, digits_of(work) if large else ID_DIGITS)
     counters, parts, split = state.counters(), [], shards(inputs)
     for number, shard in enumerate(split):
         progress("rating and grouping", 0.1 + 0.6 * number / len(split))
