@@ -27,7 +27,7 @@ from billfold.settings import current
 from billfold.shards import joined, shards
 from billfold.steps.assemble import assemble
 from billfold.steps.group import group
-from billfold.steps.load import load
+from billfold.steps.load import load, selected
 from billfold.steps.name import name
 from billfold.steps.post import Headers, number_drafts
 from billfold.steps.rate import rate
@@ -113,7 +113,10 @@ def asked_in_parts(state: State, request: RunRequest, *, post: bool, files: Targ
     """How a run is asked for that is too large to be held, its rows going to `files`; None for the others."""
     if not are_several(state, request, work := work_of(state, request)):
         return None
-    _refuse_unknown(state.read("accounts"), request)
+    accounts = state.read("accounts")
+    _refuse_unknown(accounts, request)
+    if collected(selected(accounts, request).head(1)).is_empty():
+        return None
     return Asked(state, request, _identity(state, digits_of(work)), post, documents_of, files)
 
 
