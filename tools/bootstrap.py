@@ -33,6 +33,7 @@ VENV = ROOT / ".venv"
 TOOLS = ROOT / ".tools"
 # Other engines that benchmarks are run beside stay out of .venv, where billfold's libraries would import them.
 ENGINES = TOOLS / "engines"
+ENGINE_GROUPS = {"dev": ["engines"], "bench": ["engines", "bench"]}
 STAMP = VENV / "set-up-stamp"
 BIN = "Scripts" if os.name == "nt" else "bin"
 VENV_PYTHON = VENV / BIN / "python"
@@ -173,11 +174,13 @@ def install_packages(uv: str, kind: str) -> None:
         fail("uv could not install the pinned packages; check the network connection and the index settings.")
 
 
-def install_engines(uv: str) -> None:
+def install_engines(uv: str, kind: str) -> None:
     """Bring other engines into a folder of their own, made anew."""
+    TOOLS.mkdir(exist_ok=True)
     pins = TOOLS / "engines.txt"
     shutil.rmtree(ENGINES, ignore_errors=True)
-    export = [uv, "export", "--quiet", "--frozen", "--no-header", "--no-annotate", "--only-group", "bench"]
+    groups = [part for group in ENGINE_GROUPS[kind] for part in ("--only-group", group)]
+    export = [uv, "export", "--quiet", "--frozen", "--no-header", "--no-annotate", *groups]
     if not runs(*export, "--output-file", pins):
         fail("uv could not read uv.lock; see its message above.")
     install = [uv, "pip", "install", "--python", VENV_PYTHON, "--target", ENGINES, "--no-deps", "--requirements", pins]
@@ -212,9 +215,8 @@ def main() -> None:
     if STAMP.exists():
         STAMP.unlink()
     install_packages(uv, kind)
-    if kind == "bench":
-        TOOLS.mkdir(exist_ok=True)
-        install_engines(uv)
+    if kind in ENGINE_GROUPS:
+        install_engines(uv, kind)
     served = list(KINDS)[: list(KINDS).index(kind) + 1]
     STAMP.write_text(" ".join([wanted, *served]) + "\n")
 
