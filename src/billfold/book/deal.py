@@ -139,13 +139,14 @@ _TABLES: Final = {
         ) USING (order_number, item_number)
     """,
     "usage": """
-        SELECT u.*, coalesce(s.part, c.part) AS part FROM usage u
-        LEFT JOIN (
+        SELECT u.*, part FROM usage u JOIN (
             SELECT DISTINCT charge_number, part FROM rate_plan_charges JOIN own USING (subscription_number)
-            WHERE charge_type = 'Usage'
-        ) s USING (charge_number)
-        LEFT JOIN concerned c ON u.charge_number IS NULL AND c.account_number = u.account_number
-        WHERE start_date <= $target AND start_date >= $first AND coalesce(s.part, c.part) IS NOT NULL
+            WHERE charge_type = 'Usage' AND part IS NOT NULL
+        ) USING (charge_number)
+        WHERE start_date BETWEEN $first AND $target
+        UNION ALL
+        SELECT u.*, part FROM usage u JOIN concerned c ON c.account_number = u.account_number
+        WHERE start_date BETWEEN $first AND $target AND charge_number IS NULL
     """,
 }  # fmt: skip
 """Every table that is dealt, as a query with the number of the `part` that needs a row."""
