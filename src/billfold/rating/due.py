@@ -106,15 +106,23 @@ def _of_grid(grid: Grid, charges: pl.DataFrame, target: date, settings: Mapping[
         )
     )
     whole = (pl.col("service_start") == pl.col("period_start")) & (pl.col("service_end") == pl.col("period_end"))
-    used = is_usage() & (pl.col("charge_model") != "FlatFee")
-    numerator, denominator = grid.share(settings)
+    is_part = ~(whole | (is_usage() & (pl.col("charge_model") != "FlatFee")))
+    return _with_shares(periods.with_columns(is_part=is_part), grid, settings).select(*_OF_CHARGES, *_OF_PERIODS)
+
+
+def _with_shares(periods: pl.DataFrame, grid: Grid, settings: Mapping[str, str]) -> pl.DataFrame:
+    """Periods with their numerator and denominator. Shares take long to reckon, and few periods are parts."""
     one = pl.lit(1, dtype=pl.Int64)
-    kept = [*_OF_CHARGES, *_OF_PERIODS]
-    entire = periods.filter(whole | used).with_columns(numerator=one, denominator=one, is_part=pl.lit(value=False))
-    parts = periods.filter(~(whole | used)).with_columns(
-        numerator=numerator, denominator=denominator, is_part=pl.lit(value=True)
+    if not periods["is_part"].any():
+        return periods.with_columns(numerator=one, denominator=one)
+    numerator, denominator = grid.share(settings)
+    entire, parts = periods.filter(~pl.col("is_part")), periods.filter("is_part")
+    return pl.concat(
+        [
+            entire.with_columns(numerator=one, denominator=one),
+            parts.with_columns(numerator=numerator, denominator=denominator),
+        ]
     )
-    return pl.concat([entire.select(kept), parts.select(kept)])
 
 
 def next_due(charges: pl.DataFrame) -> pl.Series:
@@ -122,24 +130,27 @@ def next_due(charges: pl.DataFrame) -> pl.Series:
 
     `through` must already be how far they are billed after the run.
     """
-    row = "next due row"
-    numbered = charges.select("charge_type", "excess", *FOR_GRIDS).with_row_index(row)
-    parts = []
-    for grid in GRIDS:
-        gridded = grid.of(numbered.filter(grid.holds(), pl.col("charge_type") != "OneTime"))
-        period_end = grid.start_of(grid.number_of(since()) + 1)
-        in_arrears = (pl.col("billing_timing") == "IN_ARREARS") | is_usage()
-        starts = pl.when(in_arrears).then(pl.min_horizontal(period_end, "end")).otherwise(since())
-        parts.append(gridded.select(row, at=starts))
-    of_once = numbered.filter(pl.col("charge_type") == "OneTime")
-    parts.append(of_once.select(row, at="start"))
+    known = charges.select("charge_type", "excess", *FOR_GRIDS)
+    once = pl.col("charge_type") == "OneTime"
     # A charge without a grid can't be rated: it is looked at, and parks its account, from its start on.
-    parts.append(numbered.filter(pl.col("charge_type") != "OneTime", ~is_gridded()).select(row, at="start"))
-    at = numbered.select(row).join(pl.concat(parts), on=row, how="left", maintain_order="left")["at"]
+    at = known.select(pl.when(once | ~is_gridded()).then("start"))["start"]
+    for grid in GRIDS:
+        gridded = known.select((grid.holds() & ~once).fill_null(value=False))[:, 0]
+        if gridded.any():
+            theirs = known.with_columns(billing_period=pl.when(gridded).then("billing_period"))
+            at = _first_day(grid, theirs).zip_with(gridded, at)
     # What was billed too much of usage stays, and of one-time charges it is given back by this very run or never.
     over = (pl.col("through") > pl.col("excess")).fill_null(value=False) & (pl.col("charge_type") == "Recurring")
     last = pl.date(9999, 12, 31)  # databases know no later day
-    at = at.to_frame().select(pl.when(pl.col("at") <= last).then("at"))["at"]
+    at = at.alias("at").to_frame().select(pl.when(pl.col("at") <= last).then("at"))["at"]
     return charges.with_columns(at=at).select(
         pl.when(over).then("excess").when(may_owe()).then("at").alias("next_due_date")
     )["next_due_date"]
+
+
+def _first_day(grid: Grid, charges: pl.DataFrame) -> pl.Series:
+    """The first day on which more of a charge is due that has a billing period of this grid."""
+    period_end = grid.start_of(grid.number_of(since()) + 1)
+    in_arrears = (pl.col("billing_timing") == "IN_ARREARS") | is_usage()
+    starts = pl.when(in_arrears).then(pl.min_horizontal(period_end, "end")).otherwise(since())
+    return grid.of(charges).select(at=starts)["at"]

@@ -72,18 +72,15 @@ def _tiered(rows: pl.DataFrame) -> pl.DataFrame:
             held=pl.col("held").any(),
         )
     )
-    multiple = _product(pl.col("whole"), pl.col("multiplier"))
     units = pl.col("units").cast(pl.String).str.strip_chars_end("0").str.strip_chars_end(".")
-    return (
-        numbered.join(of_rows, on="of_row", how="left", maintain_order="left")
-        .with_columns(
-            quantity="units",
-            unit_price=(pl.col("unit_price") * pl.col("multiplier")).cast(PRICE, strict=False),
-            whole=multiple,
-            trouble=pl.when(~pl.col("held").fill_null(value=False)).then(pl.format("no tier holds {} units", units)),
-        )
-        .drop("of_row", "held")
-    )
+    known = numbered.join(of_rows, on="of_row", how="left", maintain_order="left")
+    multiple = _product_of(known, "whole", "multiplier")
+    return known.with_columns(
+        quantity="units",
+        unit_price=(pl.col("unit_price") * pl.col("multiplier")).cast(PRICE, strict=False),
+        whole=multiple,
+        trouble=pl.when(~pl.col("held").fill_null(value=False)).then(pl.format("no tier holds {} units", units)),
+    ).drop("of_row", "held")
 
 
 def tier_parts(numbered: pl.DataFrame) -> pl.DataFrame:
@@ -103,16 +100,13 @@ def tier_parts(numbered: pl.DataFrame) -> pl.DataFrame:
     over = (pl.col("charge_model") == "TieredWithOverage") & pl.col("is_last") & (pl.col("units") > pl.col("upper"))
     priced = pl.when(volume).then("units").otherwise(pl.max_horizontal(within, _ZERO))
     counts = pl.when(volume).then(inside).otherwise(reached)
-    amount = pl.when(flat).then("price").otherwise(_product(priced, pl.col("price")))
-    beyond = _product(pl.col("units") - pl.col("upper"), _number("overage_price"))
-    return met.with_columns(
-        part=pl.when(counts).then(amount).otherwise(_ZERO) + pl.when(over).then(beyond).otherwise(_ZERO),
-        held=inside | over,
-        unit_price=pl.when(volume & inside & ~flat).then("price"),
-        priced=priced,
-        counts=counts,
-        over=over,
-    )
+    told = met.with_columns(priced=priced, counts=counts, over=over, held=inside | over)
+    amount = pl.when(flat).then("price").otherwise(_product_of(told, "priced", "price"))
+    part = pl.when("counts").then(amount).otherwise(_ZERO)
+    if told["over"].any():
+        beyond = _product(pl.col("units") - pl.col("upper"), _number("overage_price"))
+        part += pl.when("over").then(beyond).otherwise(_ZERO)
+    return told.with_columns(part=part, unit_price=pl.when(volume & inside & ~flat).then("price"))
 
 
 def _tier_rows(rows: pl.DataFrame) -> pl.DataFrame:

@@ -260,15 +260,16 @@ def _progress(charges: pl.DataFrame, periods: pl.DataFrame, back: Credits) -> pl
     """How far every charge that was looked at is billed after this run, on what terms, and when it is next due."""
     billed = periods.group_by("row").agg(pl.col("service_end").max())
     touched = back.touched.with_columns(is_touched=pl.lit(value=True))
-    given_back = (pl.col("charge_type") == "OneTime") & pl.col("cut").is_not_null()
-    after = (
-        charges.select("row", *dict.fromkeys((*_OF_PROGRESS, "charge_type", *FOR_GRIDS)))
+    done = (
+        charges.select("row")
         .join(billed, on="row", how="left", maintain_order="left")
         .join(touched, on="row", how="left", maintain_order="left")
-        .with_columns(
-            is_billed=pl.col("service_end").is_not_null() | pl.col("is_touched").fill_null(value=False),
-            through=pl.when(given_back).then(None).otherwise(pl.coalesce("service_end", "cut", "through")),
-        )
+    )
+    given_back = (pl.col("charge_type") == "OneTime") & pl.col("cut").is_not_null()
+    known = charges.select(dict.fromkeys((*_OF_PROGRESS, "charge_type", *FOR_GRIDS)).keys())
+    after = known.hstack(done.drop("row")).with_columns(
+        is_billed=pl.col("service_end").is_not_null() | pl.col("is_touched").fill_null(value=False),
+        through=pl.when(given_back).then(None).otherwise(pl.coalesce("service_end", "cut", "through")),
     )
     following = pl.min_horizontal("next_due_date", "later")
     return after.with_columns(next_due(after)).with_columns(next_due_date=following).select(
