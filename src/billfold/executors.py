@@ -19,7 +19,7 @@ from billfold.book import Book
 from billfold.budget import Budget
 from billfold.errors import BillfoldError
 from billfold.in_parts import How
-from billfold.part import Finished, draft, finish
+from billfold.part import Attempt, Finished, draft, finish
 from billfold.parts import PART
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def draft_there(place: Place, task: Task, part: int) -> Kept:
     if task.version != __version__:
         raise BillfoldError(_other_version(f"billfold {__version__}", f"billfold {task.version}"))
     with Book.at(place, read_only=True) as book:
-        return draft(book, task, part).keep(book.files, task)
+        return draft(book, task, part).keep(Attempt(book.files), task)
 
 
 def finish_there(files: Target, task: Task, kept: Kept, before: int) -> Finished:
@@ -237,7 +237,11 @@ def how(executor: str = "local", memory: str | None = None) -> How:
 
 def processes(at_once: int) -> Elsewhere:
     """In processes of this machine, so many at once; Polars gives each of them all cores."""
-    return Elsewhere(partial(_pool, at_once), lambda _: at_once)
+    return Elsewhere(partial(_pool, at_once), partial(_always, at_once))
+
+
+def _always(at_once: int, _executor: Executor) -> int:
+    return at_once
 
 
 def _pool(at_once: int) -> Executor:

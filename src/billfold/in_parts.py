@@ -168,7 +168,8 @@ class _Whole:
         if given:
             both = {t: pl.concat(getattr(g, t) for g in given).lazy() for t in HEADERS}
             refuse_equal_numbers(self.asked.state, finals, both)
-        return written, tops, {**drafts, **finals} if post else drafts
+        both_given = {name: max(drafts.get(name, 0), finals.get(name, 0)) for name in {**drafts, **finals}}
+        return written, tops, both_given if post else drafts
 
     def _begun(self, sets: pl.DataFrame, *, posting: bool) -> Mapping[str, int]:
         present = pl.concat(p.sets for p in self.parts).unique().sort("kind", "sequence_set")

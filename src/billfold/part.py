@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 import polars as pl
 
 from billfold import __version__
+from billfold.book import refusing
 from billfold.errors import BookError
 from billfold.lines import Documents
 from billfold.memory import late, left_to_review, rated_late
@@ -78,14 +79,24 @@ class Attempt:
         self._written += files
 
     def write(self, table: str, rows: pl.DataFrame) -> File:
-        """Write rows as a new file of a table."""
-        file = self._files.write(table, rows)
+        """Write rows as a new file of a table.
+
+        Raises:
+            BookError: they can't be written.
+        """
+        with refusing():
+            file = self._files.write(table, rows)
         self._written.append(file)
         return file
 
     def keep(self, rows: pl.DataFrame, address: str) -> None:
-        """Write rows that are soon read again."""
-        self._files.keep(rows, address)
+        """Write rows that are soon read again.
+
+        Raises:
+            BookError: they can't be written.
+        """
+        with refusing():
+            self._files.keep(rows, address)
 
     def kept(self, addresses: Sequence[str]) -> pl.LazyFrame:
         """The rows of such files."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from billfold.book.commits import Change, Commit, Head, Written, merged
-from billfold.book.data_files import DataFiles, File, Listed, hash_of
+from billfold.book.data_files import DataFiles, File, Listed, hash_of, refusing
 from billfold.book.layout import SCHEMA_VERSION, migrate
 from billfold.book.orphans import clean, orphans
 from billfold.book.place import Place
@@ -29,4 +29,5 @@ __all__ = [
     "merged",
     "migrate",
     "orphans",
+    "refusing",
 ]

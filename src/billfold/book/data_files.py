@@ -17,6 +17,7 @@ import polars as pl
 from billfold import failpoints
 from billfold.book import lake
 from billfold.book.place import FILE, S3
+from billfold.book.server import reason
 from billfold.errors import BookError
 
 if TYPE_CHECKING:
@@ -267,6 +268,20 @@ class LocalFiles(DataFiles):
 
     def _path(self, file: str) -> Path:
         return Path(self.folder) / file
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """What a disk or a store refuses, in a sentence.
+
+    Raises:
+        BookError: something could not be written.
+    """
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError) as e:
+        msg = f"The book could not be written, nothing was changed: {reason(e)}"
+        raise BookError(msg) from e
 
 
 def _save(path: Path) -> None:

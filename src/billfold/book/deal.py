@@ -10,14 +10,17 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import duckdb
+
 from billfold.book import lake
 from billfold.book.lake import name, text
+from billfold.book.server import reason
+from billfold.errors import BookError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
-    import duckdb
     import polars as pl
 
     from billfold.book.state import State
@@ -187,7 +190,18 @@ def deal(state: State, wanted: Wanted, size: int, folder: str, memory: int) -> D
     """Deal the tables of a state of the book into parts of about `size` charges and order lines, by account number.
 
     The files go to `folder`, a path or an address of the book's store; `memory` is in bytes.
+
+    Raises:
+        BookError: there is no room for them, or the tables can't be read.
     """
+    try:
+        return _dealt(state, wanted, size, folder, memory)
+    except duckdb.Error as e:
+        msg = f"The accounts can't be dealt into parts, nothing was changed: {reason(e)}"
+        raise BookError(msg) from e
+
+
+def _dealt(state: State, wanted: Wanted, size: int, folder: str, memory: int) -> Dealt:
     with closing(lake.attach(state.book.place, read_only=True, snapshot_id=state.head.snapshot_id)) as connection:
         _limit(connection, folder, memory)
         connection.register("chosen", wanted.accounts.to_arrow())
