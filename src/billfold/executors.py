@@ -12,6 +12,7 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future,
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from time import sleep
 from typing import TYPE_CHECKING, Any, Final
 
 from billfold import __version__
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from billfold.part import Drafted, Kept, Target, Task
 
 _DASK: Final = re.compile(r"dask://([^/\s]+:\d+)/?")
+_LOOK: Final = 0.1
+"""Seconds between two looks at whether a cluster is still busy."""
+
 _DEATHS: Final = 3
 """How often processes may die in a row before a run gives up."""
 
@@ -203,11 +207,11 @@ class _Crew:
 
     def ended(self) -> Iterator[Any]:
         """Begin nothing more, wait for what is under way, and give what was made of it."""
+        self.executor.shutdown(wait=True, cancel_futures=True)
         for job in self._jobs:
-            job.future.cancel()
-        for job in self._jobs:
-            with suppress(Exception, CancelledError):  # it made nothing
-                yield job.future.result()
+            if job.future.done():
+                with suppress(Exception):  # it made nothing
+                    yield job.future.result()
 
     def close(self) -> None:
         self.executor.shutdown(wait=False, cancel_futures=True)
@@ -317,17 +321,29 @@ class _Dask(Executor):
     def __init__(self, client: Any) -> None:  # noqa: ANN401 - published without types
         self.client = client
         self._inner: Executor = client.get_executor(pure=False)
+        self._answers: list[Future[Any]] = []
 
     def submit(self, fn: Callable[..., Any], /, *given: object, **named: object) -> Future[Any]:
         answer: Future[Any] = Future()
-        answer.set_running_or_notify_cancel()  # Dask forgets what is canceled, but goes on with it
+        self._answers.append(answer)
         self._inner.submit(fn, *given, **named).add_done_callback(partial(_answer, answer))
         return answer
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as declared
-        """Let go of the cluster. What it still has to do is forgotten, since nobody waits for it any more."""
-        del wait, cancel_futures
+        """Let go of the cluster, which forgets what nobody waits for any more, but goes on with what it has begun."""
+        del cancel_futures
+        while wait and self._is_busy():
+            sleep(_LOOK)
         self.client.close()
+
+    def _is_busy(self) -> bool:
+        """Whether a worker that is still there makes something that was asked for."""
+        if self.client.status != "running" or all(answer.done() for answer in self._answers):
+            return False
+        try:
+            return any(self.client.processing().values())
+        except OSError:
+            return False
 
 
 def _answer(answer: Future[Any], future: Future[Any]) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SCRATCH: Final = "scratch"
 """Where runs that are under way keep what they need for themselves."""
 
-PARTS: Final = ("main", "billfold", SCRATCH)
+PARTS: Final = ("main", "billfold")
 """Where the files of billfold's tables are, and where DuckLake may put those of the record of contents."""
 
 
@@ -85,7 +85,7 @@ class DataFiles(ABC):
 
     @abstractmethod
     def listed(self) -> list[Listed]:
-        """All Parquet files of the book's tables that are there, in order, registered or not."""
+        """Parquet files of the book's tables, registered or not, and runs' scratch folders that are there, in order."""
 
     @abstractmethod
     def unlink(self, file: str) -> None:
@@ -209,9 +209,9 @@ class LocalFiles(DataFiles):
         return [file for file in files if not self._path(file).is_file()]
 
     def listed(self) -> list[Listed]:
-        """All Parquet files of the book's tables that are there, in order."""
+        """Parquet files of the book's tables and runs' scratch folders that are there, in order."""
         there = sorted(path for part in PARTS for path in self._path(part).rglob("*.parquet"))
-        return [Listed(str(path), path.stat().st_size) for path in there]
+        return [Listed(str(path), size(path)) for path in (*there, *sorted(self._path(SCRATCH).glob("*")))]
 
     def unlink(self, file: str) -> None:
         """Remove a file, if it is there."""
@@ -268,6 +268,11 @@ class LocalFiles(DataFiles):
 
     def _path(self, file: str) -> Path:
         return Path(self.folder) / file
+
+
+def size(path: Path) -> int:
+    """The bytes of a file, or of all files in a folder."""
+    return sum(f.stat().st_size for f in path.rglob("*") if f.is_file()) if path.is_dir() else path.stat().st_size
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from billfold.book.commits import Commit
-from billfold.book.data_files import Listed
+from billfold.book.data_files import SCRATCH, Listed, size
 from billfold.book.place import understood
 from billfold.errors import BookError
 
@@ -23,7 +23,7 @@ _REGISTERED: Final = """
 
 
 def orphans(book: Book) -> list[Listed]:
-    """Data files that no snapshot of the book knows, and what unfinished `init`s left beside it, in order."""
+    """Data files that no snapshot of the book knows, scratch of runs, and what unfinished `init`s left, in order."""
     return _unknown(book, _there(book))
 
 
@@ -67,11 +67,7 @@ def _there(book: Book) -> list[Listed]:
 
 def _beside(folder: Path) -> list[Listed]:
     scratch = re.compile(rf"\.{re.escape(folder.name)}\.[0-9a-f]{{32}}")
-    return [Listed(str(p), _size(p)) for p in sorted(folder.parent.iterdir()) if scratch.fullmatch(p.name)]
-
-
-def _size(folder: Path) -> int:
-    return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+    return [Listed(str(p), size(p)) for p in sorted(folder.parent.iterdir()) if scratch.fullmatch(p.name)]
 
 
 def _unknown(book: Book, there: list[Listed]) -> list[Listed]:
@@ -82,11 +78,14 @@ def _unknown(book: Book, there: list[Listed]) -> list[Listed]:
 
 
 def _remove(book: Book, orphan: Listed) -> None:
+    file = book.files.relative(orphan.address)
     try:
-        if not orphan.address.endswith(".parquet"):
-            shutil.rmtree(orphan.address)
+        if file.startswith(f"{SCRATCH}/"):
+            book.files.clear(file)
+        elif file.endswith(".parquet"):
+            book.files.unlink(file)
         else:
-            book.files.unlink(book.files.relative(orphan.address))
+            shutil.rmtree(orphan.address)
     except OSError as e:
         msg = f"{orphan.address} can't be removed: {e.strerror}."
         raise BookError(msg) from e

@@ -22,7 +22,7 @@ from pyarrow import fs
 
 from billfold import failpoints
 from billfold.book import lake
-from billfold.book.data_files import PARTS, DataFiles, File, Listed
+from billfold.book.data_files import PARTS, SCRATCH, DataFiles, File, Listed
 from billfold.book.place import FILE, S3
 from billfold.errors import BookError
 
@@ -167,13 +167,21 @@ class S3Files(DataFiles):
             return [file for file, info in zip(files, found, strict=True) if info.type != fs.FileType.File]
 
     def listed(self) -> list[Listed]:
-        """All Parquet files of the book's tables that are there, in order.
+        """Parquet files of the book's tables and runs' scratch folders that are there, in order.
 
         Raises:
             BookError: the store can't be reached, or refuses.
         """
         there = (info for part in PARTS for info in self._under(part))
-        return sorted(Listed(f"{S3}{info.path}", int(info.size)) for info in there if info.path.endswith(".parquet"))
+        files = sorted(Listed(f"{S3}{info.path}", int(info.size)) for info in there if info.path.endswith(".parquet"))
+        return [*files, *self._scratch()]
+
+    def _scratch(self) -> list[Listed]:
+        sizes: dict[str, int] = {}
+        for info in self._under(SCRATCH):
+            run = info.path.removeprefix(f"{self._key(SCRATCH)}/").split("/")[0]
+            sizes[run] = sizes.get(run, 0) + int(info.size)
+        return [Listed(self.address(f"{SCRATCH}/{run}"), size) for run, size in sorted(sizes.items())]
 
     def unlink(self, file: str) -> None:
         """Remove a file, if it is there.
