@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 def preview(book: Book, request: RunRequest, *, clock: Clock = now, progress: Progress = silent) -> Receipt:
     """The documents that `bill` would make now; nothing is written."""
     started_at = clock()
-    drafted, _ = _line(State.of(book), request, progress)
+    drafted, _ = _line(State.of(book), request, None, progress)
     return replace(drafted, seconds=seconds(started_at, clock()))
 
 
@@ -73,7 +73,7 @@ def bill(  # noqa: PLR0913 - one argument for each thing that a caller may say
     if (asked := asked_in_parts(state, request, post=post, files=book.files)) is not None:
         receipt, counters = made_in_parts(asked, how or usual_way(), progress)
     else:
-        receipt, counters = made(state, request, post=post, progress=progress)
+        receipt, counters = made(state, request, post=post, rows=how.budget.rows if how else None, progress=progress)
     if receipt.bill_run_number is None:
         return receipt
     progress("committing", 0.8)
@@ -96,10 +96,13 @@ def retry(
 
 
 def made(
-    state: State, request: RunRequest, *, post: bool, progress: Progress = silent
+    state: State, request: RunRequest, *, post: bool, rows: int | None = None, progress: Progress = silent
 ) -> tuple[Receipt, Mapping[str, int]]:
-    """What a run at a state of the book makes, and the counters after it; nothing is written."""
-    drafted, counters = _line(state, request, progress)
+    """What a run at a state of the book makes, and the counters after it; nothing is written.
+
+    `rows` is how many charges and order lines are looked at together.
+    """
+    drafted, counters = _line(state, request, rows, progress)
     if drafted.bill_run_number is None:
         return drafted, counters
     counters = {**counters, "bill_run": counters.get("bill_run", 0) + 1}
@@ -125,7 +128,7 @@ def _identity(state: State, digits: int = ID_DIGITS) -> RunIdentity:
     return RunIdentity(bill_run_number=f"BR-{number:08d}", snapshot_id=state.head.snapshot_id, digits=digits)
 
 
-def _line(state: State, request: RunRequest, progress: Progress) -> tuple[Receipt, Mapping[str, int]]:
+def _line(state: State, request: RunRequest, rows: int | None, progress: Progress) -> tuple[Receipt, Mapping[str, int]]:
     """Everything up to the commit: draft documents of a state of the book, validated, and the counters after them."""
     read = state.read
     progress("reading", 0.0)
@@ -135,7 +138,7 @@ def _line(state: State, request: RunRequest, progress: Progress) -> tuple[Receip
     accounts = int(collected(inputs.accounts.select(pl.len())).item())
     large = are_several(state, request, work := work_of(state, request))
     run = _identity(state, digits_of(work) if large else ID_DIGITS)
-    counters, parts, split = state.counters(), [], shards(inputs)
+    counters, parts, split = state.counters(), [], shards(inputs, rows)
     for number, shard in enumerate(split):
         progress("rating and grouping", 0.1 + 0.6 * number / len(split))
         parts += documents_of(shard, run)
