@@ -108,7 +108,7 @@ def _currency(number: int) -> str:
 def _charges(number: int) -> Iterator[dict[str, Any]]:
     of = {"segment": 1, "subscription_number": f"S{number}", "effective_start_date": "2024-01-01"}
     monthly = {**of, "charge_type": "Recurring", "billing_period": "Month", "charge_model": "FlatFee"}
-    for fee in range(300 if number == WHALE else 2):
+    for fee in range(400 if number == WHALE else 2):
         yield {**monthly, "charge_number": f"C{number}-{fee}", "price": str(10 + fee)}
     if number % 4 == 1:
         yield {**monthly, "charge_number": f"U{number}", "charge_type": "Usage", "charge_model": "PerUnit",

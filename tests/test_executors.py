@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from conftest import Command, Outcome
     from crash_book import Kept
     from crews import Cluster
+    from servers import Servers
 
     from billfold.part import Line
 
@@ -120,8 +121,20 @@ def folder(fed: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("dask") / "cluster", 2) as started:
+def servers() -> Iterator[Servers | None]:
+    """PostgreSQL and a store, where they are installed."""
+    if needs_servers.args[0]:
+        yield None
+        return
+    with running() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def dask(servers: Servers | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A scheduler and two workers, with the environment in which books on the servers can be reached."""
+    environment = servers.environment if servers else {}
+    with cluster(tmp_path_factory.mktemp("dask") / "cluster", 2, **environment) as started:
         yield started
 
 
@@ -160,12 +173,6 @@ def test_two_parts_at_once_each_in_several_shards_make_the_same_bytes(
     assert kept(folder) == expected
 
 
-def test_processes_make_the_same_bytes(expected: Kept, folder: Path) -> None:
-    with Book(folder) as book:
-        bill(book, ask(FIRST), post=True, how=How(ROOMY, processes(2)))
-    assert kept(folder) == expected
-
-
 def test_workers_of_dask_make_the_same_bytes(lived: Path, fed: Path, folder: Path, dask: Cluster) -> None:
     with Book(folder) as book:
         way = how(f"dask://{dask.address}")
@@ -184,25 +191,30 @@ def test_polars_with_one_thread_makes_the_same_bytes(
     assert kept(folder) == expected
 
 
+@pytest.fixture
+def reachable(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Servers:
+    """The same, with the environment in which this process reaches books on them."""
+    for name, value in servers.environment.items():
+        monkeypatch.setenv(name, value)
+    return servers
+
+
 @needs_servers
 def test_workers_of_a_book_on_servers_need_only_the_scheduler_and_their_environment(
-    expected: Kept, fed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    expected: Kept, fed: Path, tmp_path: Path, dask: Cluster, reachable: Servers
 ) -> None:
-    with running() as servers, cluster(tmp_path / "cluster", 2, **servers.environment) as started:
-        for name, value in servers.environment.items():
-            monkeypatch.setenv(name, value)
-        place = Place.on_server(tmp_path / "book", servers.database.address, "s3://bills/book/data")
-        with Book.create(tmp_path / "book", place) as book:
-            load(book, [str(fed / "in" / "start")])
-            bill(book, ask(FIRST), post=True, how=how(f"dask://{started.address}"))
-            assert book.head().digest == expected.digest
-            assert orphans(book) == []
+    place = Place.on_server(tmp_path / "book", reachable.database.address, "s3://bills/book/data")
+    with Book.create(tmp_path / "book", place) as book:
+        load(book, [str(fed / "in" / "start")])
+        bill(book, ask(FIRST), post=True, how=how(f"dask://{dask.address}"))
+        assert book.head().digest == expected.digest
+        assert orphans(book) == []
 
 
 # ------------------------------------------------------------------ workers that die
 
 
-def test_a_process_that_is_killed_has_its_parts_made_again(
+def test_processes_make_the_same_bytes_even_if_one_is_killed_and_its_parts_are_made_again(
     expected: Kept, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(line, "documents_of", partial(dies_once, tmp_path / "died"))
@@ -317,13 +329,12 @@ def is_alive(lock: Path) -> bool:
     return False
 
 
-@pytest.mark.parametrize("where", ["local", "processes", "dask"])
+@pytest.mark.parametrize("where", ["local", "dask"])
 def test_a_broken_promise_in_one_part_takes_all_others_back(
     where: str, fed: Path, folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ways: dict[str, Callable[[], How]] = {
         "local": lambda: locally(2),
-        "processes": lambda: How(ROOMY, processes(1)),
         "dask": lambda: how(f"dask://{request.getfixturevalue('dask').address}"),
     }
     monkeypatch.setattr(line, "documents_of", breaks_a_promise)
