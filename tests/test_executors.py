@@ -41,7 +41,7 @@ from test_parts import contents, differing
 
 from billfold import Book, bill, executors, failpoints, parts
 from billfold import run as line
-from billfold.book import Change, Commit, Place, clean, orphans
+from billfold.book import Change, Commit, Place, clean, deal, orphans
 from billfold.budget import Budget
 from billfold.errors import BillfoldError, BookError, ConflictError, PromiseError
 from billfold.executors import Local, how, processes
@@ -203,12 +203,16 @@ def reachable(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Servers:
 def test_workers_of_a_book_on_servers_need_only_the_scheduler_and_their_environment(
     expected: Kept, fed: Path, tmp_path: Path, dask: Cluster, reachable: Servers
 ) -> None:
+    spills: list[str] = []
     place = Place.on_server(tmp_path / "book", reachable.database.address, "s3://bills/book/data")
     with Book.create(tmp_path / "book", place) as book:
         load(book, [str(fed / "in" / "start")])
-        bill(book, ask(FIRST), post=True, how=how(f"dask://{dask.address}"))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(deal, "_limit", lambda _, spill, __: spills.append(spill))
+            bill(book, ask(FIRST), post=True, how=how(f"dask://{dask.address}"))
         assert book.head().digest == expected.digest
         assert orphans(book) == []
+    assert [Path(spill).is_absolute() for spill in spills] == [True], "DuckDB can't spill into a store"
 
 
 # ------------------------------------------------------------------ workers that die

@@ -6,6 +6,7 @@ budget of memory, so that no part has to go through everyone's rows.
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -202,8 +203,12 @@ def deal(state: State, wanted: Wanted, size: int, folder: str, memory: int) -> D
 
 
 def _dealt(state: State, wanted: Wanted, size: int, folder: str, memory: int) -> Dealt:
-    with closing(lake.attach(state.book.place, read_only=True, snapshot_id=state.head.snapshot_id)) as connection:
-        _limit(connection, folder, memory)
+    at, snapshot_id = state.book.place, state.head.snapshot_id
+    with (
+        tempfile.TemporaryDirectory(prefix="billfold-") as spill,
+        closing(lake.attach(at, read_only=True, snapshot_id=snapshot_id)) as connection,
+    ):
+        _limit(connection, spill if at.in_s3 else f"{folder}/spilled", memory)
         connection.register("chosen", wanted.accounts.to_arrow())
         connection.register("also", wanted.also.to_arrow())
         given = {"$size": str(size), "$others": str(OTHERS), "$target": _day(wanted.target)}
@@ -232,9 +237,10 @@ def _day(day: date) -> str:
     return f"DATE {text(day.isoformat())}"
 
 
-def _limit(connection: duckdb.DuckDBPyConnection, folder: str, memory: int) -> None:
+def _limit(connection: duckdb.DuckDBPyConnection, spill: str, memory: int) -> None:
+    """Spilled rows are read and written in turns, which no store allows."""
     connection.execute(f"SET memory_limit = '{memory // 2**20}MiB'; SET preserve_insertion_order = false")
-    connection.execute(f"SET temp_directory = {text(f'{folder}/spilled')}")
+    connection.execute(f"SET temp_directory = {text(spill)}")
     connection.execute(f"SET partitioned_write_flush_threshold = {_FLUSH}")
 
 
