@@ -347,6 +347,16 @@ def test_a_broken_promise_in_one_part_takes_all_others_back(
     assert_untouched(folder, fed)
 
 
+def test_a_run_that_is_interrupted_takes_everything_back(fed: Path, folder: Path, dask: Cluster) -> None:
+    def interrupt(step: str, _share: float) -> None:
+        if step == "rating and grouping":
+            raise KeyboardInterrupt
+
+    with Book(folder) as book, pytest.raises(KeyboardInterrupt):
+        bill(book, ask(FIRST), how=how(f"dask://{dask.address}"), progress=interrupt)
+    assert_untouched(folder, fed)
+
+
 def test_of_a_run_that_another_commit_came_before_nothing_is_left(folder: Path) -> None:
     def interfere(step: str, _share: float) -> None:
         if step == "committing":

@@ -6,12 +6,15 @@ byte.
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from collections import deque
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import Thread
 from time import sleep
 from typing import TYPE_CHECKING, Any, Final
 
@@ -98,7 +101,7 @@ class Elsewhere:
         with closing(_Crew(self.start)) as crew:
             try:
                 yield from _finished(crew, files, task, self._drafted(crew, book, task))
-            except (Exception, GeneratorExit):
+            except BaseException:
                 files.remove(f for made in crew.ended() if isinstance(made, Finished) for f in made.files.values())
                 raise
 
@@ -252,15 +255,30 @@ def _pool(at_once: int) -> Executor:
     from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - few runs need processes
     from multiprocessing import get_context  # noqa: PLC0415
 
-    return ProcessPoolExecutor(at_once, get_context("spawn"), initializer=_follow)
+    class Pool(ProcessPoolExecutor):
+        def submit(self, fn: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:  # noqa: ANN401 - as declared
+            with _deaf_to_interrupts():  # it may start a process, which would not know yet what to do with them
+                return super().submit(fn, *given, **named)
+
+    return Pool(at_once, get_context("spawn"), initializer=_follow)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes that start in the block never hear of Ctrl-C; this one does after it. Windows has no such thing."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _follow() -> None:
     """Let this process end with the one that started it, however that ends, and leave Ctrl-C to that one."""
-    import os  # noqa: PLC0415
-    import signal  # noqa: PLC0415
     from multiprocessing import parent_process  # noqa: PLC0415
-    from threading import Thread  # noqa: PLC0415
 
     def wait() -> None:
         if (parent := parent_process()) is not None:
