@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 import duckdb
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from billfold.book import place
 from billfold.book.place import Place
@@ -137,6 +136,8 @@ def _wheel_file(extension: str) -> Path | None:
 def write(rows: pl.DataFrame, target: Path | io.BytesIO) -> None:
     """Write rows as Parquet. Polars writes times of day in nanoseconds, which DuckDB has no column type for."""
     if pl.Time in rows.dtypes:
+        import pyarrow.parquet as pq  # noqa: PLC0415 - few need it, and it brings what speaks to networks
+
         pq.write_table(_arrow(rows), target, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP)
     else:
         rows.rechunk().write_parquet(target, compression="zstd", compression_level=1, row_group_size=_ROW_GROUP)
