@@ -39,7 +39,7 @@ from crews import (
 from servers import needs_servers, running
 from test_parts import contents, differing
 
-from billfold import Book, bill, executors, failpoints, parts
+from billfold import Book, bill, budget, executors, failpoints, parts
 from billfold import run as line
 from billfold.book import Change, Commit, Place, clean, deal, orphans
 from billfold.budget import Budget
@@ -386,6 +386,41 @@ def test_a_disk_that_is_full_on_the_way_is_told_in_a_sentence_and_leaves_nothing
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert_untouched(folder, fed)
+
+
+# ------------------------------------------------------------------ memory
+
+
+@pytest.mark.parametrize(
+    ("written", "memory"),
+    [
+        ("4GB", 4 * 2**30),
+        ("512MB", 2**29),
+        ("0.5g", 2**29),
+        (" 1.5 GiB ", 3 * 2**29),
+        ("1T", 2**40),
+        ("2147483648", 2**31),
+    ],
+)
+def test_memory_is_written_as_people_write_it(written: str, memory: int) -> None:
+    assert Budget.parse(written).memory == memory
+
+
+@pytest.mark.parametrize(("limit", "share"), [("1073741824", 2**29), ("max", None), ("9223372036854771712", None)])
+def test_without_a_word_a_run_takes_half_of_what_the_machine_or_container_has(
+    limit: str, share: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "_LIMITS", (str(tmp_path / "nothing"), str(tmp_path / "limit")))
+    whole = Budget.parse(None).memory
+    (tmp_path / "limit").write_text(f"{limit}\n", encoding="ascii")
+    assert Budget.parse(None).memory == (share or whole)
+
+
+def test_less_memory_means_fewer_parts_at_once_and_smaller_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pl, "thread_pool_size", lambda: 4)
+    assert [Budget.parse(f"{gb}GB").at_once(1_000_000) for gb in (1, 4, 6, 12, 100)] == [1, 1, 2, 4, 4]
+    rows = [Budget.parse(size).rows for size in ("512MB", "1GB", "4GB")]
+    assert rows == sorted(set(rows))
 
 
 # ------------------------------------------------------------------ what is refused
