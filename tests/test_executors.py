@@ -200,6 +200,7 @@ def reachable(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Servers:
 
 
 @needs_servers
+@pytest.mark.slow
 def test_workers_of_a_book_on_servers_need_only_the_scheduler_and_their_environment(
     expected: Kept, fed: Path, tmp_path: Path, dask: Cluster, reachable: Servers
 ) -> None:
@@ -463,6 +464,7 @@ def test_without_the_extra_dask_is_refused(
     assert_untouched(folder, fed)
 
 
+@pytest.mark.slow
 def test_what_a_cluster_lacks_is_said_in_a_sentence(
     fed: Path, folder: Path, tmp_path: Path, quick: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
