@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 import polars as pl
 
 from billfold import __version__
-from billfold.book import refusing
+from billfold.book import File, refusing
 from billfold.errors import BookError
 from billfold.lines import Documents
 from billfold.memory import late, left_to_review, rated_late
@@ -31,7 +31,7 @@ from billfold.steps.validate import conform
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from billfold.book import Book, File
+    from billfold.book import Book
     from billfold.book.deal import Dealt
     from billfold.lines import Inputs
     from billfold.requests import RunIdentity, RunRequest
@@ -54,6 +54,32 @@ class Target(Protocol):
 
     def remove(self, files: Iterable[File]) -> None:
         """Remove files that no commit has registered."""
+
+
+@dataclass(frozen=True)
+class Unwritten:
+    """A target for runs that are only tried or compared: nothing is written but what waits for a part to be finished.
+
+    `hashed` says which hash a file of some rows has, where that matters.
+    """
+
+    files: Target
+    hashed: Callable[[pl.DataFrame], str | None] | None = None
+
+    def write(self, table: str, rows: pl.DataFrame) -> File:
+        """What a file of these rows would be."""
+        return File(table, rows.height, self.hashed(rows) if self.hashed else None)
+
+    def keep(self, rows: pl.DataFrame, address: str) -> None:
+        """Write rows that are soon read again."""
+        self.files.keep(rows, address)
+
+    def kept(self, addresses: Sequence[str]) -> pl.LazyFrame:
+        """The rows of such files."""
+        return self.files.kept(addresses)
+
+    def remove(self, files: Iterable[File]) -> None:
+        """There is nothing to remove."""
 
 
 class Attempt:

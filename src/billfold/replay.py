@@ -16,14 +16,15 @@ from billfold.in_parts import made_in_parts
 from billfold.intake.review import review
 from billfold.lifecycle import runs
 from billfold.orders.register import CHANGED, REVIEWED
+from billfold.part import Unwritten
 from billfold.receipt import Progress, fingerprint, is_of_run, silent
 from billfold.requests import RunRequest
 from billfold.run import asked_in_parts, made
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from billfold.book import Book, DataFiles
+    from billfold.book import Book
 
 IDENTICAL: Final = "identical"
 DIFFERS: Final = "differs"
@@ -127,30 +128,11 @@ class _Again:
         return sum(f.rows for f in self.files)
 
 
-@dataclass(frozen=True)
-class _Hashed:
-    """Data files that are made to be compared only: nothing is written but what waits for a part to be finished."""
-
-    files: DataFiles
-
-    def write(self, table: str, rows: pl.DataFrame) -> File:
-        return File(table, rows.height, hash_of(rows))
-
-    def keep(self, rows: pl.DataFrame, address: str) -> None:
-        self.files.keep(rows, address)
-
-    def kept(self, addresses: Sequence[str]) -> pl.LazyFrame:
-        return self.files.kept(addresses)
-
-    def remove(self, files: Iterable[File]) -> None:
-        """There is nothing to remove."""
-
-
 def _made_again(
     state: State, request: RunRequest, ordered: Sequence[Change], *, post: bool, progress: Progress
 ) -> dict[str, _Again]:
     """Every table that a run would change now, with the hashes of its files."""
-    if (asked := asked_in_parts(state, request, post=post, files=_Hashed(state.book.files))) is not None:
+    if (asked := asked_in_parts(state, request, post=post, files=Unwritten(state.book.files, hash_of))) is not None:
         receipt, _ = made_in_parts(asked, usual_way(), progress)
         return {w.table: _Again(w.how, w.files) for w in receipt.written}
     receipt, _ = made(state, request, post=post, progress=progress)

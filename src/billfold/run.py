@@ -18,6 +18,7 @@ from billfold.executors import how as usual_way
 from billfold.in_parts import Asked, made_in_parts
 from billfold.isolate import isolated
 from billfold.lifecycle import finalise, parked_request
+from billfold.part import Unwritten
 from billfold.parts import are_several, digits_of, work_of
 from billfold.receipt import Clock, Progress, Receipt, bill_run_row, message_of, now, receipt_of, seconds, silent
 from billfold.repeat import answered
@@ -42,10 +43,12 @@ if TYPE_CHECKING:
     from billfold.part import Target
 
 
-def preview(book: Book, request: RunRequest, *, clock: Clock = now, progress: Progress = silent) -> Receipt:
-    """The documents that `bill` would make now; nothing is written."""
-    started_at = clock()
-    drafted, _ = _line(State.of(book), request, None, progress)
+def preview(
+    book: Book, request: RunRequest, *, how: How | None = None, clock: Clock = now, progress: Progress = silent
+) -> Receipt:
+    """The documents that `bill` would make now; nothing is written. `how` is as in `bill`."""
+    state, started_at = State.of(book), clock()
+    drafted, _ = _run(state, request, Unwritten(book.files), post=False, how=how, progress=progress)
     return replace(drafted, seconds=seconds(started_at, clock()))
 
 
@@ -70,10 +73,7 @@ def bill(  # noqa: PLR0913 - one argument for each thing that a caller may say
     state, started_at = State.of(book), clock()
     if (same := answered(state, request)) is not None:
         return same
-    if (asked := asked_in_parts(state, request, post=post, files=book.files)) is not None:
-        receipt, counters = made_in_parts(asked, how or usual_way(), progress)
-    else:
-        receipt, counters = made(state, request, post=post, rows=how.budget.rows if how else None, progress=progress)
+    receipt, counters = _run(state, request, book.files, post=post, how=how, progress=progress)
     if receipt.bill_run_number is None:
         return receipt
     progress("committing", 0.8)
@@ -93,6 +93,15 @@ def retry(
     """
     request = parked_request(book, bill_run_number, ceilings=ceilings)
     return bill(book, request, post=post, progress=progress), request
+
+
+def _run(  # noqa: PLR0913 - what its callers were given
+    state: State, request: RunRequest, files: Target, *, post: bool, how: How | None, progress: Progress
+) -> tuple[Receipt, Mapping[str, int]]:
+    """A run that is made whole or, with its rows going to `files`, in parts; and the counters after it."""
+    if (asked := asked_in_parts(state, request, post=post, files=files)) is not None:
+        return made_in_parts(asked, how or usual_way(), progress)
+    return made(state, request, post=post, rows=how.budget.rows if how else None, progress=progress)
 
 
 def made(

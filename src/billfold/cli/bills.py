@@ -73,7 +73,7 @@ def run(
     how = way(executor, memory)
     with Book(book_folder()) as book, printing.working("run") as progress:
         if dry_run:
-            receipt = preview(book, request, progress=progress)
+            receipt = preview(book, request, how=how, progress=progress)
         else:
             receipt = bill(book, request, post=post, how=how, progress=progress)
     printing.show_run(receipt, request, book_folder(), dry_run=dry_run, as_json=as_json)
