@@ -164,6 +164,13 @@ def test_numbers_that_skip_or_repeat_one_are_found(checked: tuple[pl.DataFrame, 
                 numbered(several, SETS)
 
 
+def test_ids_that_would_not_sort_are_refused(checked: tuple[pl.DataFrame, Assembled]) -> None:
+    ninth = RUN.model_copy(update={"documents": 7, "digits": 1})
+    assert name(checked[1].documents, ninth).invoices["invoice_id"].to_list() == ["BR-00000001-8", "BR-00000001-9"]
+    with pytest.raises(PromiseError, match="more documents than ids of 1 digits"):
+        name(checked[1].documents, ninth.after(1))
+
+
 def test_an_order_line_of_an_earlier_run_is_found(checked: tuple[pl.DataFrame, Assembled]) -> None:
     documents = checked[1].documents
     lines = documents.invoice_items.select("order_number", "item_number")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from billfold.contracts import TABLES, columns
+from billfold.errors import PromiseError
 from billfold.lines import Documents, custom_fields
 
 if TYPE_CHECKING:
@@ -36,7 +37,14 @@ def name(documents: Documents, run: RunIdentity) -> Documents:
 
 
 def _ids(count: int, run: RunIdentity) -> pl.Series:
-    """The ids of a part's documents, in order."""
+    """The ids of a part's documents, in order.
+
+    Raises:
+        PromiseError: their numbers have more digits than the run foresaw, so that ids would not sort.
+    """
+    if run.documents + count >= 10**run.digits:
+        msg = f"A run has more documents than ids of {run.digits} digits: a fault of billfold, nothing was written."
+        raise PromiseError(msg)
     numbers = pl.int_range(run.documents + 1, run.documents + count + 1, eager=True).cast(pl.String)
     return (f"{run.bill_run_number}-" + numbers.str.zfill(run.digits)).rename("id")
 
