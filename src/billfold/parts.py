@@ -30,13 +30,6 @@ PART: Final = 1_000_000
 """Charges and order lines of a part, about; an account is never torn. A run of up to half as much more is whole."""
 
 _CHARGE: Final = ["charge_number", "segment"]
-_SORTED: Final = {
-    "accounts": ["account_number"],
-    "subscriptions": ["subscription_number"],
-    "rate_plan_charges": _CHARGE,
-    "order_line_items": ["order_number", "item_number"],
-}
-"""By what the rows of dealt tables are put in order: DuckDB gives them as its threads come to them."""
 
 
 def work_of(state: State, request: RunRequest) -> int:
@@ -70,7 +63,7 @@ def dealt(state: State, settings: Mapping[str, str], request: RunRequest, folder
     """The parts of a run, as files in `folder`; `memory` in bytes is what that may take."""
     accounts = collected(selected(state.read("accounts"), request).select("account_number"))
     also = also_billed(state.read, due_schedules(state.read, settings, request), request)
-    there = state.read("rate_plan_charges").collect_schema().names()
+    there = state.book.schema("rate_plan_charges", state.head.snapshot_id)
     columns = [c for c in there if c in OF_CHARGES or c.endswith("__c")]
     wanted = Wanted(accounts, also, columns, request.target_date)
     return deal(state, wanted, PART, folder, memory)
@@ -88,12 +81,12 @@ class FilesOfPart:
     def read(self, table: str, only: Only | None = None) -> pl.LazyFrame:
         """The rows of a table that bear on the part's accounts."""
         marks = {"is_billed": pl.Boolean()} if table == "accounts" else {}
-        rows = self._scan(table, self._schema(table) | marks).sort(_SORTED[table])
+        rows = self._in_order(table, self._schema(table) | marks)
         return only.of(rows) if only else rows
 
     def charges(self) -> pl.LazyFrame:
         """Charges that may owe something, with their progress and `is_reviewed`."""
-        return self._charges(self.number).sort(_CHARGE)
+        return self._charges(self.number)
 
     def billed_order_lines(self) -> pl.LazyFrame:
         """Those of the part's order lines that are on documents which count."""
@@ -111,10 +104,14 @@ class FilesOfPart:
 
     def _charges(self, part: int) -> pl.LazyFrame:
         known = {c: t for c, t in self._schema("rate_plan_charges").items() if c in OF_CHARGES or c.endswith("__c")}
-        return self._scan("charges", known | UNBILLED | {"is_reviewed": pl.Boolean()}, part)
+        return self._in_order("charges", known | UNBILLED | {"is_reviewed": pl.Boolean()}, part)
 
     def _schema(self, table: str) -> dict[str, pl.DataType]:
-        return dict(self.book.read(table, self.snapshot_id).collect_schema())
+        return dict(self.book.schema(table, self.snapshot_id))
+
+    def _in_order(self, table: str, schema: Mapping[str, pl.DataType], part: int | None = None) -> pl.LazyFrame:
+        """Rows in the order that they have in the book."""
+        return self._scan(table, {**schema, "place": pl.Int64()}, part).sort("place").drop("place")
 
     def _scan(self, table: str, schema: Mapping[str, pl.DataType], part: int | None = None) -> pl.LazyFrame:
         files = self.dealt.files.get((table, self.number if part is None else part))

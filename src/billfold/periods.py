@@ -24,6 +24,15 @@ MONTHS: Final = {
 }
 """Lengths of the named billing periods that are whole months."""
 
+_BEFORE_1970: Final = 719_528
+"""Days from the beginning of the year 0 to that of 1970."""
+
+_MONTH: Final = 30.436875
+"""Days of a month on average, over 400 years."""
+
+_SLACK: Final = 2
+"""Days by which months wander around that average, at most."""
+
 _LAST_YEAR: Final = 10_200
 """No date is later than 9999, and no period longer than a century."""
 
@@ -46,8 +55,11 @@ def length_in_days() -> pl.Expr:
 
 
 def month_of(day: pl.Expr) -> pl.Expr:
-    """The number of a date's month."""
-    return day.dt.year() * 12 + day.dt.month().cast(pl.Int32) - 1
+    """The number of a date's month: a guess that is right or one too low, and a look at the next month's first day."""
+    firsts, _ = _months()
+    number = day.cast(pl.Int32)
+    guess = ((number + _BEFORE_1970 - _SLACK) / _MONTH).cast(pl.UInt32)
+    return guess.cast(pl.Int32) + (pl.lit(firsts).gather(guess + 1) <= number).cast(pl.Int32)
 
 
 def boundary(month: pl.Expr, day: pl.Expr) -> pl.Expr:

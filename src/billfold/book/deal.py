@@ -65,8 +65,9 @@ SELECT account_number, part FROM parts UNION SELECT subscriber, part FROM own WH
 
 CREATE TEMP TABLE near AS
 SELECT subscription_number, part FROM own WHERE part IS NOT NULL
-UNION
-SELECT subscription_number, c.part FROM own JOIN concerned c ON c.account_number = subscriber;
+UNION ALL
+SELECT subscription_number, c.part FROM own JOIN concerned c ON c.account_number = subscriber
+WHERE c.part IS DISTINCT FROM own.part;
 """
 
 _AWAKE: Final = """
@@ -83,7 +84,7 @@ SELECT charge_number FROM charge_progress WHERE next_due_date <= $target AND cha
 _CHARGES: Final = """
 SELECT $columns, p.charged_through_date AS billed_through, p.price AS billed_price, p.quantity AS billed_quantity,
     p.tiers AS billed_tiers, p.bill_run_number AS billed_by, $reviewed AS is_reviewed,
-    coalesce(part, $others) AS part
+    c.rowid AS place, coalesce(part, $others) AS part
 FROM rate_plan_charges c
 JOIN own s USING (subscription_number)
 LEFT JOIN charge_progress p USING (charge_number, segment)
@@ -110,10 +111,15 @@ SELECT (SELECT count(*) FROM charges_to_review)
 """
 """Whether all charges are to be reviewed, as in a new book: then nothing need be looked up to know which."""
 
+_SEEKING: Final = """
+SELECT EXISTS (FROM late_usage) OR EXISTS (FROM usage WHERE charge_number IS NULL AND start_date <= $target)
+"""
+"""Whether usage came late or names no charge: only such records have to be compared with all usage charges."""
+
 _TABLES: Final = {
     "charges": _CHARGES,
     "accounts": """
-        SELECT a.*, p.part IS NOT NULL AS is_billed, n.part
+        SELECT a.*, p.part IS NOT NULL AS is_billed, a.rowid AS place, n.part
         FROM (
             FROM concerned UNION
             SELECT o.account_number, part FROM order_line_items o JOIN parts p
@@ -121,13 +127,13 @@ _TABLES: Final = {
         ) n JOIN accounts a USING (account_number)
         LEFT JOIN parts p ON p.account_number = n.account_number AND p.part = n.part
     """,
-    "subscriptions": "SELECT s.*, part FROM subscriptions s JOIN near USING (subscription_number)",
+    "subscriptions": "SELECT s.*, s.rowid AS place, part FROM subscriptions s JOIN near USING (subscription_number)",
     "rate_plan_charges": """
-        SELECT c.*, part FROM rate_plan_charges c JOIN near USING (subscription_number)
-        WHERE charge_model = 'DiscountPercentage' OR charge_type = 'Usage'
+        SELECT c.*, c.rowid AS place, part FROM rate_plan_charges c JOIN near USING (subscription_number)
+        WHERE charge_model = 'DiscountPercentage' OR (charge_type = 'Usage' AND $seeking)
     """,
     "order_line_items": """
-        SELECT o.*, part FROM order_line_items o JOIN parts p
+        SELECT o.*, o.rowid AS place, part FROM order_line_items o JOIN parts p
             ON p.account_number = coalesce(o.invoice_owner_account_number, o.account_number)
         WHERE item_state IN ('Executing', 'Booked', 'SentToBilling')
     """,
@@ -153,7 +159,10 @@ _TABLES: Final = {
         WHERE start_date BETWEEN $first AND $target AND charge_number IS NULL
     """,
 }  # fmt: skip
-"""Every table that is dealt, as a query with the number of the `part` that needs a row."""
+"""Every table that is dealt, as a query with the number of the `part` that needs a row.
+
+`place` is a row's in the book, by which a part is put in order again: DuckDB gives rows as its threads come to them.
+"""
 
 _FIRST_USE: Final = """
 SELECT min(coalesce(
@@ -216,6 +225,7 @@ def _dealt(state: State, wanted: Wanted, size: int, folder: str, memory: int) ->
         first = lake.one(connection, _FIRST_USE)[0]
         given |= {"$columns": ", ".join(f"c.{name(c)}" for c in wanted.columns), "$first": _day(first or wanted.target)}
         given |= _ALL if lake.one(connection, _UNSEEN)[0] else _SOME
+        given |= {"$seeking": str(lake.one(connection, _filled(_SEEKING, given))[0])}
         given = (_LATER if wanted.also.height else _SAME_DAY) | given
         for table, query in _TABLES.items():
             _copy(connection, _filled(query, given), f"{folder}/{table}")
@@ -251,7 +261,7 @@ def _do(connection: duckdb.DuckDBPyConnection, statements: str) -> None:
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, query: str, place: str) -> None:
-    how = "FORMAT parquet, COMPRESSION snappy, PARTITION_BY (part)"
+    how = "FORMAT parquet, COMPRESSION snappy, PARTITION_BY (part), WRITE_BLOOM_FILTER false, DICTIONARY_SIZE_LIMIT 2000"
     connection.execute(f"COPY ({query}) TO {text(place)} ({how})")
 
 

@@ -174,8 +174,8 @@ class Book:
 
     def _read(self, table: str, at: int, only: Only) -> pl.LazyFrame:
         cursor = self._connection.cursor()
-        rows = f"SELECT t.* FROM (FROM book.main.{name(table)} AT (VERSION => {at})) t"  # noqa: S608 - quoted
-        listed, schema = self._table(table, at, rows)
+        rows = _rows_at(table, at)
+        listed, schema = self._table(table, at)
         files = [self.files.relative(address) for address in listed["data_file"]]
         self._sound.was_read(table, files)
         if listed["delete_file"].null_count() < listed.height:
@@ -189,15 +189,19 @@ class Book:
         self._there |= set(files)
         return only.of(self.files.scan(files, schema))
 
-    def _table(self, table: str, at: int, rows: str) -> tuple[pl.DataFrame, pl.Schema]:
+    def _table(self, table: str, at: int) -> tuple[pl.DataFrame, pl.Schema]:
         """The files of a table and its columns at a snapshot, which never change: asked for once."""
         if (table, at) not in self._tables:
             if len(self._tables) >= _REMEMBERED:
                 self._tables.clear()
             cursor = self._connection.cursor()
             files = cursor.execute("FROM ducklake_list_files('book', ?, snapshot_version => ?)", [table, at]).pl()
-            self._tables[table, at] = files, lake.in_utc(cursor.sql(f"{rows} LIMIT 0").pl().schema)
+            self._tables[table, at] = files, lake.in_utc(cursor.sql(f"{_rows_at(table, at)} LIMIT 0").pl().schema)
         return self._tables[table, at]
+
+    def schema(self, table: str, snapshot_id: int) -> pl.Schema:
+        """Columns of a table at a snapshot and their types, without its rows."""
+        return self._table(table, snapshot_id)[1]
 
     def columns(self, table: str) -> dict[str, str]:
         """Names and SQL types of a table's columns, custom fields included."""
@@ -250,6 +254,11 @@ class Book:
 def _at(snapshot_id: int | None) -> str:
     """Which snapshot of a table is meant."""
     return "" if snapshot_id is None else f"AT (VERSION => {int(snapshot_id)})"
+
+
+def _rows_at(table: str, at: int) -> str:
+    """The query of a table's rows at a snapshot."""
+    return f"SELECT t.* FROM (FROM book.main.{name(table)} {_at(at)}) t"  # noqa: S608 - quoted
 
 
 def _closed(place: Place, shown: str, error: Exception) -> str:

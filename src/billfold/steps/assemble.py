@@ -210,9 +210,10 @@ def _place(lines: pl.DataFrame) -> pl.DataFrame:
         places = regular.select(follows="line").with_row_index("place")
         placed = ranked.join(places, on="follows", how="left", maintain_order="left")
         regular = placed.sort("place", "line").drop("place")
+    place, document = pl.int_range(pl.len(), dtype=pl.Int64), pl.struct("group", "credits").rle_id()
     return regular.with_columns(
-        document=pl.struct("group", "credits").rle_id() + 1,
-        position=pl.int_range(1, pl.len() + 1).over("group", "credits"),
+        document=document + 1,
+        position=place - pl.when((document.diff() != 0).fill_null(value=True)).then(place).forward_fill() + 1,
         signed=pl.when("credits").then(-pl.col("amount")).otherwise("amount"),
     )
 

@@ -36,13 +36,13 @@ def load(read: Read, settings: Mapping[str, str], request: RunRequest, part: Par
     due = due_schedules(read, settings, request, own)
     also = also_billed(read, due, request)
     if part:
-        charges = part.charges().join(covered(read), on="charge_number", how="left")
-        to_review = collected(part.charges().filter("is_reviewed").select(_CHARGE))
-        work = int(collected(part.charges().select(pl.len())).item())
+        known = collected(part.charges())
+        to_review, work, charges = known.filter("is_reviewed").select(_CHARGE), known.height, known.lazy()
     else:
         to_review = collected(read("charges_to_review"))
         awake = _awake(read, to_review, request, own, also)
         charges, work = _with_progress(read, awake, to_review), _work(awake, order_lines, request)
+    charges = _beside_schedules(charges, collected(covered(read, None if part else awake)))
     charges = charges.filter(~pl.col("charge_type").is_in(request.excluded_charge_types))
     late = _late_usage(read, near)
     return Inputs(
@@ -150,8 +150,15 @@ def _with_progress(read: Read, awake: pl.Series, to_review: pl.DataFrame) -> pl.
         )
     )  # fmt: skip
     charges = read("rate_plan_charges", only=Only(among=awake)).filter(pl.col("charge_model") != "DiscountPercentage")
-    known = charges.join(progress, on=_CHARGE, how="left").join(covered(read, awake), on="charge_number", how="left")
+    known = charges.join(progress, on=_CHARGE, how="left")
     return known.with_columns(pl.col("is_reviewed").fill_null(value=False))
+
+
+def _beside_schedules(charges: pl.LazyFrame, spans: pl.DataFrame) -> pl.LazyFrame:
+    """Charges with the days that schedules bill. Most books have none, and joining costs the same."""
+    if spans.is_empty():
+        return charges.with_columns(pl.lit(None, dtype=t).alias(c) for c, t in SCHEDULED.items())
+    return charges.join(spans.lazy(), on="charge_number", how="left")
 
 
 def _of_kind(read: Read, column: str, value: str) -> pl.LazyFrame:

@@ -93,8 +93,8 @@ def _partition(owed: pl.DataFrame, assembled: Assembled) -> str:
     """Every line that was owed is on one item, or its account is parked."""
     for _, items, _key, sign in _KINDS:
         on_items = getattr(assembled.documents, items)
-        lines = owed[assembled.lines.filter(kind=_KIND[items])["line"]]
-        said = lines.select(*IDENTITY, pl.col("amount") * sign)
+        lines = owed.select(*IDENTITY, "amount")[assembled.lines.filter(kind=_KIND[items])["line"]]
+        said = lines.with_columns(pl.col("amount") * sign)
         if not on_items.select(*IDENTITY, "amount").equals(said):
             return f"{items} differ from the lines that they stand for"
     without = owed.select("account_number").with_row_index("line").join(assembled.lines, on="line", how="anti")
@@ -131,9 +131,16 @@ def _sums(owed: pl.DataFrame, assembled: Assembled) -> str:
         for headers, _, _, sign in _KINDS
     )
     totals = billed.group_by(by).agg(billed=pl.col("amount").sum())
-    lines = owed[assembled.lines["line"]].group_by(by).agg(owed=pl.col("amount").sum().cast(pl.Decimal(38, 4)))
+    lines = _owed_by_document(owed.select(*by, "amount"), assembled).group_by(by).agg(pl.col("owed").sum())
     wrong = totals.join(lines, on=by, how="full").filter(pl.col("billed").ne_missing(pl.col("owed")))
     return f"{wrong.height} accounts' documents differ from their lines" if wrong.height else ""
+
+
+def _owed_by_document(owed: pl.DataFrame, assembled: Assembled) -> pl.DataFrame:
+    """What lines add up to, by document, whose lines agree in all else (`_one_value`): numbers are quicker than names."""
+    lines = owed[assembled.lines["line"]].with_columns(assembled.lines["document"])
+    others = pl.exclude("document", "amount").first()
+    return lines.group_by("document").agg(others, owed=pl.col("amount").sum().cast(pl.Decimal(38, 4)))
 
 
 def _one_value(owed: pl.DataFrame, assembled: Assembled) -> str:
