@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,6 +23,7 @@ from billfold.steps.validate import conform, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from concurrent.futures import Future
 
     from billfold.book import Book, File, State
     from billfold.budget import Budget
@@ -150,26 +152,34 @@ class _Whole:
         read, post = self.asked.state.read, self.asked.post
         sets, settings = collected(read("sequence_sets")), current(collected(read("settings")))
         drafts, finals = self._begun(sets, posting=False), self._begun(sets, posting=True)
-        written: dict[str, list[File]] = {t: [] for t in HEADERS}
+        written: list[Mapping[str, File]] = []
         given: list[Headers] = []
         tops: list[pl.DataFrame] = []
-        for part in self.parts:
-            made = number_drafts(self._waiting(part, drafts), sets)
-            drafts = made.counters
-            if post:
-                made = post_headers(replace(made, counters=finals), sets, settings)
-                finals = made.counters
-            numbered(made.on(Documents.none()), sets)
-            tops.append(largest(made.invoices))
-            given += [made] if post and may_meet(finals) else []
-            for table in HEADERS:
-                if (rows := getattr(made, table)).height:
-                    written[table].append(self.asked.files.write(table, conform(table, rows)))
+        with ThreadPoolExecutor(1) as pool:
+            last: Future[Mapping[str, File]] | None = None
+            for part in self.parts:
+                made = number_drafts(self._waiting(part, drafts), sets)
+                drafts = made.counters
+                if post:
+                    made = post_headers(replace(made, counters=finals), sets, settings)
+                    finals = made.counters
+                tops.append(largest(made.invoices))
+                given += [made] if post and may_meet(finals) else []
+                written += [last.result()] if last else []
+                last = pool.submit(self._proved, made, sets)
+            written += [last.result()] if last else []
         if given:
             both = {t: pl.concat(getattr(g, t) for g in given).lazy() for t in HEADERS}
             refuse_equal_numbers(self.asked.state, finals, both)
         both_given = {name: max(drafts.get(name, 0), finals.get(name, 0)) for name in {**drafts, **finals}}
-        return written, tops, both_given if post else drafts
+        files = {t: [w[t] for w in written if t in w] for t in HEADERS}
+        return files, tops, both_given if post else drafts
+
+    def _proved(self, made: Headers, sets: pl.DataFrame) -> Mapping[str, File]:
+        """The files of a part's headers, proved and written."""
+        numbered(made.on(Documents.none()), sets)
+        rows = {t: getattr(made, t) for t in HEADERS}
+        return {t: self.asked.files.write(t, conform(t, r)) for t, r in rows.items() if r.height}
 
     def _begun(self, sets: pl.DataFrame, *, posting: bool) -> Mapping[str, int]:
         present = pl.concat(p.sets for p in self.parts).unique().sort("kind", "sequence_set")

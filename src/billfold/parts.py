@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from billfold.book import Book, State
     from billfold.requests import RunRequest
 
-PART: Final = 1_000_000
-"""Charges and order lines of a part, about; an account is never torn. A run of up to half as much more is whole."""
+PART: Final = 500_000
+"""Charges and order lines of a part, about; an account is never torn. A run of up to three times as much is whole."""
 
 _CHARGE: Final = ["charge_number", "segment"]
 
@@ -48,7 +48,7 @@ def work_of(state: State, request: RunRequest) -> int:
 
 def are_several(state: State, request: RunRequest, work: int) -> bool:
     """Whether a run is made in parts: a large one, not for some orders or schedules, nor with pending changes."""
-    return 2 * work > 3 * PART and not (request.orders or request.schedules or state.pending)
+    return work > 3 * PART and not (request.orders or request.schedules or state.pending)
 
 
 def digits_of(work: int) -> int:

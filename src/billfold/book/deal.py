@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 OTHERS: Final = -1
 """The part of charges that wait for a review by a run for other accounts."""
 
+_HOW: Final = """
+FORMAT parquet, COMPRESSION snappy, PARTITION_BY (part), WRITE_BLOOM_FILTER false, DICTIONARY_SIZE_LIMIT 2000
+"""
+
 _FLUSH: Final = 250_000
 """Rows that are held for each part before they are written."""
 
@@ -261,7 +265,9 @@ def _do(connection: duckdb.DuckDBPyConnection, statements: str) -> None:
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, query: str, place: str) -> None:
-    how = "FORMAT parquet, COMPRESSION snappy, PARTITION_BY (part), WRITE_BLOOM_FILTER false, DICTIONARY_SIZE_LIMIT 2000"
+    how = (
+        "FORMAT parquet, COMPRESSION snappy, PARTITION_BY (part), WRITE_BLOOM_FILTER false, DICTIONARY_SIZE_LIMIT 2000"
+    )
     connection.execute(f"COPY ({query}) TO {text(place)} ({how})")
 
 

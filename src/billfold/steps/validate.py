@@ -137,7 +137,7 @@ def _sums(owed: pl.DataFrame, assembled: Assembled) -> str:
 
 
 def _owed_by_document(owed: pl.DataFrame, assembled: Assembled) -> pl.DataFrame:
-    """What lines add up to, by document, whose lines agree in all else (`_one_value`): numbers are quicker than names."""
+    """What lines add up to, by document, whose lines agree in all else (`_one_value`)."""
     lines = owed[assembled.lines["line"]].with_columns(assembled.lines["document"])
     others = pl.exclude("document", "amount").first()
     return lines.group_by("document").agg(others, owed=pl.col("amount").sum().cast(pl.Decimal(38, 4)))
