@@ -57,7 +57,7 @@ class Budget:
 
     def at_once(self, rows: int) -> int:
         """How many parts of so many charges can be made side by side on this machine."""
-        return max(1, min(pl.thread_pool_size() + 1, self.rows // rows))
+        return max(1, min(pl.thread_pool_size(), self.rows // rows))
 
 
 def machine_memory() -> int:

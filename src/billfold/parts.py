@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from billfold.requests import RunRequest
 
 PART: Final = 500_000
-"""Charges and order lines of a part, about; an account is never torn. A run of up to three times as much is whole."""
+"""Charges and order lines of a part, about; an account is never torn. A run of up to half as much more is whole."""
 
 _CHARGE: Final = ["charge_number", "segment"]
 
@@ -48,7 +48,7 @@ def work_of(state: State, request: RunRequest) -> int:
 
 def are_several(state: State, request: RunRequest, work: int) -> bool:
     """Whether a run is made in parts: a large one, not for some orders or schedules, nor with pending changes."""
-    return work > 3 * PART and not (request.orders or request.schedules or state.pending)
+    return 2 * work > 3 * PART and not (request.orders or request.schedules or state.pending)
 
 
 def digits_of(work: int) -> int:
