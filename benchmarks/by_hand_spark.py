@@ -99,8 +99,9 @@ _USED: Final = """
 """
 _TIERS: Final = """
     SELECT tiers, lower, coalesce(upper, 99999999999) AS upper, price, is_flat,
-        coalesce(sum(if(is_flat, price, price * (upper - lower))) OVER (
-            PARTITION BY tiers ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS below
+        cast(coalesce(sum(cast(if(is_flat, price, price * (upper - lower)) AS DECIMAL(24, 8))) OVER (
+            PARTITION BY tiers ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS DECIMAL(24, 8))
+            AS below
     FROM (
         SELECT tiers, place, cast(tier.price AS DECIMAL(14, 4)) AS price, tier.priceFormat = 'FlatFee' AS is_flat,
             cast(tier.endingUnit AS DECIMAL(14, 4)) AS upper,
