@@ -419,7 +419,7 @@ def test_without_a_word_a_run_takes_half_of_what_the_machine_or_container_has(
 
 def test_less_memory_means_fewer_parts_at_once_and_smaller_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pl, "thread_pool_size", lambda: 4)
-    assert [Budget.parse(f"{gb}GB").at_once(1_000_000) for gb in (1, 4, 6, 12, 100)] == [1, 1, 2, 4, 4]
+    assert [Budget.parse(f"{gb}GB").at_once(500_000) for gb in (1, 4, 6, 12, 100)] == [1, 1, 2, 4, 4]
     rows = [Budget.parse(size).rows for size in ("512MB", "1GB", "4GB")]
     assert rows == sorted(set(rows))
 

@@ -21,7 +21,7 @@ _SHARE: Final = 0.5
 _PROGRAM: Final = 2**29
 """What the program takes before it has read anything, and what a book's catalog does."""
 
-_ROW: Final = 2_600
+_ROW: Final = 4_000
 """Bytes that a charge and what becomes of it take while they are billed, about."""
 
 _LIMITS: Final = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
