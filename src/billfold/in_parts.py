@@ -16,7 +16,7 @@ from billfold.parts import PART, FilesOfPart, dealt
 from billfold.receipt import REPLACED, Receipt, Totals, is_news, largest
 from billfold.rows import collected
 from billfold.settings import current
-from billfold.steps.load import selected
+from billfold.steps.load import TO_SELECT, selected
 from billfold.steps.post import Headers, begun, number_drafts
 from billfold.steps.post import post as post_headers
 from billfold.steps.validate import conform, numbered
@@ -98,7 +98,7 @@ class _Whole:
         before = self.asked.state.counters()
         headers, tops, counters = self._headers() if news else ({}, [], before)
         counters = {**counters, "bill_run": before.get("bill_run", 0) + 1} if news else before
-        accounts = collected(selected(read("accounts"), self.asked.request).select(pl.len())).item()
+        accounts = collected(selected(read("accounts", TO_SELECT), self.asked.request).select(pl.len())).item()
         billed = sum(p.billed for p in self.parts)
         done = Receipt(
             bill_run_number=self.asked.run.bill_run_number if news else None,

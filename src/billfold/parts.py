@@ -16,7 +16,7 @@ from billfold.lines import UNBILLED
 from billfold.requests import ID_DIGITS
 from billfold.rows import Only, collected
 from billfold.schedules.due import also_billed, due_schedules
-from billfold.steps.load import selected
+from billfold.steps.load import TO_SELECT, selected
 from billfold.steps.resolve import OF_CHARGES
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def digits_of(work: int) -> int:
 
 def dealt(state: State, settings: Mapping[str, str], request: RunRequest, folder: str, memory: int) -> Dealt:
     """The parts of a run, as files in `folder`; `memory` in bytes is what that may take."""
-    accounts = collected(selected(state.read("accounts"), request).select("account_number"))
+    accounts = collected(selected(state.read("accounts", TO_SELECT), request).select("account_number"))
     also = also_billed(state.read, due_schedules(state.read, settings, request), request)
     there = state.book.schema("rate_plan_charges", state.head.snapshot_id)
     columns = [c for c in there if c in OF_CHARGES or c.endswith("__c")]

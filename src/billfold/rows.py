@@ -34,7 +34,7 @@ def unreadable(error: Exception) -> DamagedError:
 
 @dataclass(frozen=True)
 class Only:
-    """Which rows of a table are wanted, so that the others need not be read.
+    """What of a table is wanted, so that the rest need not be read: some rows, and some columns, if any are named.
 
     `among` has the values of one column. `between` has a first and a last value, both inclusive, of some columns;
     None is open.
@@ -42,10 +42,12 @@ class Only:
 
     among: pl.Series | None = None
     between: Mapping[str, tuple[date | None, date | None]] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
 
     def of(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        """The wanted rows of a scan."""
+        """The wanted rows and columns of a scan."""
         for column, (first, last) in self.between.items():
             rows = rows if first is None else rows.filter(pl.col(column) >= first)
             rows = rows if last is None else rows.filter(pl.col(column) <= last)
-        return rows if self.among is None else rows.filter(pl.col(self.among.name).is_in(self.among.implode()))
+        rows = rows if self.among is None else rows.filter(pl.col(self.among.name).is_in(self.among.implode()))
+        return rows.select(self.columns) if self.columns else rows

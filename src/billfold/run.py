@@ -28,7 +28,7 @@ from billfold.settings import current
 from billfold.shards import joined, shards
 from billfold.steps.assemble import assemble
 from billfold.steps.group import group
-from billfold.steps.load import load, selected
+from billfold.steps.load import TO_SELECT, load, selected
 from billfold.steps.name import name
 from billfold.steps.post import Headers, number_drafts
 from billfold.steps.rate import rate
@@ -125,7 +125,7 @@ def asked_in_parts(state: State, request: RunRequest, *, post: bool, files: Targ
     """How a run is asked for that is too large to be held, its rows going to `files`; None for the others."""
     if not are_several(state, request, work := work_of(state, request)):
         return None
-    accounts = state.read("accounts")
+    accounts = state.read("accounts", TO_SELECT)
     _refuse_unknown(accounts, request)
     if collected(selected(accounts, request).head(1)).is_empty():
         return None

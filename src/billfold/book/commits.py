@@ -255,7 +255,7 @@ def _apply(cursor: duckdb.DuckDBPyConnection, files: DataFiles, change: Written)
     if change.files:
         _add_columns(cursor, change)
         places = [files.place(f) for f in change.files]
-        if change.replace:
+        if change.replace and lake.one(cursor, f"SELECT count(*) FROM {target}")[0]:  # noqa: S608 - quoted
             matches = " AND ".join(f"t.{name(k)} = n.{name(k)}" for k in keys(TABLES[change.table]))
             source = f"read_parquet([{', '.join(map(text, places))}])"
             cursor.execute(f"DELETE FROM {target} t USING {source} n WHERE {matches}")  # noqa: S608 - quoted

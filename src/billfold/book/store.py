@@ -174,14 +174,15 @@ class Book:
 
     def _read(self, table: str, at: int, only: Only) -> pl.LazyFrame:
         cursor = self._connection.cursor()
-        rows = _rows_at(table, at)
         listed, schema = self._table(table, at)
         files = [self.files.relative(address) for address in listed["data_file"]]
         self._sound.was_read(table, files)
         if listed["delete_file"].null_count() < listed.height:
-            return lake.narrowed(cursor, rows, only.among, only.between).pl().cast(schema).lazy()
+            rows = _rows_at(table, at, only.columns)
+            kept = {c: t for c, t in schema.items() if c in (only.columns or schema)}
+            return lake.narrowed(cursor, rows, only.among, only.between).pl().cast(pl.Schema(kept)).lazy()
         if not files:
-            return pl.LazyFrame(schema=schema)
+            return only.of(pl.LazyFrame(schema=schema))
         if missing := self.files.missing([file for file in files if file not in self._there]):
             lost = self.files.address(missing[0])
             msg = f"The book in {self._shown} has lost a data file of {table}: put {lost} back from a copy."
@@ -256,9 +257,10 @@ def _at(snapshot_id: int | None) -> str:
     return "" if snapshot_id is None else f"AT (VERSION => {int(snapshot_id)})"
 
 
-def _rows_at(table: str, at: int) -> str:
-    """The query of a table's rows at a snapshot."""
-    return f"SELECT t.* FROM (FROM book.main.{name(table)} {_at(at)}) t"  # noqa: S608 - quoted
+def _rows_at(table: str, at: int, columns: tuple[str, ...] = ()) -> str:
+    """The query of a table's rows at a snapshot, or of some of their columns."""
+    wanted = ", ".join(f"t.{name(c)}" for c in columns) or "t.*"
+    return f"SELECT {wanted} FROM (FROM book.main.{name(table)} {_at(at)}) t"  # noqa: S608 - quoted
 
 
 def _closed(place: Place, shown: str, error: Exception) -> str:

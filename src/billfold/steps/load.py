@@ -166,6 +166,10 @@ def _of_kind(read: Read, column: str, value: str) -> pl.LazyFrame:
     return read("rate_plan_charges", only=Only(among=pl.Series(column, [value])))
 
 
+TO_SELECT: Final = Only(columns=("account_number", "status", "batch", "bill_cycle_day"))
+"""What of accounts says which ones a run bills."""
+
+
 def selected(accounts: pl.LazyFrame, request: RunRequest) -> pl.LazyFrame:
     """The accounts that a run bills."""
     chosen = accounts.filter(status="Active")
